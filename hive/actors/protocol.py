@@ -1,0 +1,31 @@
+"""The messages between hive's own actors.  Few, because what matters is in the store.
+
+The rule kept here: a message between actors is a request to act on the store or a hint to look at it;
+none carries state that would be lost with it.
+"""
+
+from typing import Generic, TypeVar
+
+from attrs import frozen
+
+from hive.actors import Message, Request
+from hive.protocol.commands import Command, Once
+
+T = TypeVar("T")
+
+BROKER = "broker"
+STEWARD = "steward"
+AGENTS = "agents"
+
+
+@frozen
+class Perform(Request[T], Generic[T]):
+    """Ask the broker to carry out a command; answered after its commit, or with its refusal."""
+
+    command: Command[T]
+    once: Once | None = None
+
+
+@frozen
+class Look(Message):
+    """A hint: something that concerns you may have changed.  Losing it costs latency only."""

@@ -1,0 +1,1 @@
+"""What a harness drives: one vocabulary of events, one port, one file a backend."""

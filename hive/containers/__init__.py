@@ -1,0 +1,1 @@
+"""Where an agent's CLI runs: a port, a contract, and one file a driver."""

@@ -1,0 +1,128 @@
+"""The store as the rest of hive knows it: a port with more than one possible implementation.
+
+Commands go in, in order, and come back as tickets; reads see committed state only; waiting is a hint.
+The rule kept here: nothing outside `hive.store` knows that there is SQLite.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
+
+from hive.protocol.commands import Command, Once
+from hive.protocol.mail import Mail
+from hive.protocol.views import (
+    AgentView,
+    Counts,
+    Head,
+    JournalRow,
+    MailPage,
+    Process,
+    StreamView,
+    TurnView,
+    Violation,
+)
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+Subscriber = Callable[[Sequence[JournalRow], Sequence[tuple[str, StreamView]]], None]
+"""Called on Trio's thread after each commit, before any ticket of it is answered, with the journal rows
+and the (agent, stream row) pairs it added.  Must be quick, must not raise, must not await."""
+
+
+class Ticket(Protocol[T_co]):
+    """The future outcome of one submitted command."""
+
+    @property
+    def settled(self) -> bool:
+        """Whether the outcome is known."""
+        ...
+
+    async def outcome(self) -> T_co:
+        """Wait until the command has been committed or refused; return its answer or raise.
+
+        A cancelled caller still waits for the outcome, shielded, at most five seconds, so that a
+        promise is not left in doubt; then `trio.Cancelled` goes on.
+        """
+        ...
+
+
+class Reader(Protocol):
+    """Committed state.  Every method is synchronous, indexed and small enough to call inline."""
+
+    def head(self) -> Head: ...
+    def agents(self) -> tuple[AgentView, ...]: ...
+    def agent(self, name: str) -> AgentView | None: ...
+    def manager(self) -> str | None: ...
+    def mail(self, ref: str) -> Mail | None:
+        """By id or by number (`12` or `#12`)."""
+        ...
+
+    def body(self, ref: str) -> str | None:
+        """The whole body, attachment included."""
+        ...
+
+    def attachment(self, sha256: str) -> str | None: ...
+    def may_read_attachment(self, sha256: str, identity: str) -> bool: ...
+    def story(self, ref: str) -> tuple[JournalRow, ...]:
+        """The life of one message, oldest first."""
+        ...
+
+    def mailbox(
+        self, recipient: str, *, states: Sequence[str] = (), text: str = "", before: int | None = None, limit: int = 50
+    ) -> MailPage: ...
+    def sent_by(self, sender: str, *, limit: int = 50) -> tuple[Mail, ...]: ...
+    def traffic(self, *, before: int | None = None, limit: int = 500) -> MailPage: ...
+    def dead(self, *, limit: int = 200) -> tuple[Mail, ...]: ...
+    def thread(self, thread: str) -> tuple[Mail, ...]: ...
+    def unread(self) -> int:
+        """Of the operator's mailbox."""
+        ...
+
+    def turn(self, number: int) -> TurnView | None: ...
+    def turns(self, agent: str | None = None, *, limit: int = 50) -> tuple[TurnView, ...]: ...
+    def journal(self, after: int, *, limit: int = 1000) -> tuple[JournalRow, ...]: ...
+    def boot_of(self, seq: int) -> int | None:
+        """The boot that wrote journal row `seq`, or None where no such row exists."""
+        ...
+
+    def stream(self, agent: str, *, after: int = 0, limit: int = 2000) -> tuple[StreamView, ...]: ...
+    def stream_tail(self, agent: str, *, limit: int = 2000) -> tuple[StreamView, ...]: ...
+    def client_token(self, agent: str) -> str | None:
+        """SHA-256 of the client token, hexadecimal."""
+        ...
+
+    def web_session(self, sha256: str) -> str | None:
+        """Role of a session that is valid now."""
+        ...
+
+    def processes(self) -> tuple[Process, ...]: ...
+    def counts(self) -> Counts: ...
+    def violations(self) -> tuple[Violation, ...]:
+        """Broken invariants, now; see ARCHITECTURE.md."""
+        ...
+
+    def wake_latencies(self, *, limit: int = 10_000) -> tuple[float, ...]:
+        """Seconds from deliverable to held by a turn, for messages held for the first time."""
+        ...
+
+    def next_lease_end(self) -> float | None: ...
+
+
+class Store(Protocol):
+    """One store of one hive."""
+
+    @property
+    def reader(self) -> Reader: ...
+
+    @property
+    def refusing(self) -> str | None:
+        """Why commits fail at the moment, or None."""
+        ...
+
+    def submit(self, command: Command[T], once: Once | None = None) -> Ticket[T]:
+        """Queue a command.  Commands hold in the order they are submitted.  Never blocks."""
+        ...
+
+    def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
+        """Hear of every commit; returns the function that ends it."""
+        ...
