@@ -10,7 +10,16 @@ from typing import ClassVar, Generic, TypeVar
 
 from attrs import field, frozen
 
-from hive.protocol.mail import BATCH_BYTES, BATCH_MESSAGES, ClaimedMail, Kind, Mail, Priority, Provenance, SendAnswer
+from hive.protocol.mail import (
+    BATCH_BYTES,
+    BATCH_MESSAGES,
+    ClaimedMail,
+    Kind,
+    Mail,
+    Priority,
+    Provenance,
+    SendAnswer,
+)
 from hive.protocol.outcome import Outcome
 from hive.protocol.parking import Reason
 
@@ -22,7 +31,7 @@ class Promise(Enum):
     """What is owed to whoever submitted a command when its transaction cannot be committed."""
 
     KEPT = "kept"
-    """Synchronous to the disk before it is answered; on a failing commit the caller gets `StoreUnavailable`."""
+    """Synced to the disk before it is answered; on a failing commit the caller gets `StoreUnavailable`."""
 
     CLAIM = "claim"
     """Committed, not synced, before anyone acts on it; on a failing commit `StoreUnavailable`."""

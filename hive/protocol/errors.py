@@ -7,7 +7,7 @@ agent's model, to the operator and on the command line.  `code` is the same word
 from typing import ClassVar
 
 
-class HiveRefusal(Exception):  # noqa: N818 - not every refusal is an error of its caller
+class HiveRefusal(Exception):
     """Something was asked of hive and nothing was changed."""
 
     code: ClassVar[str] = "refused"

@@ -26,9 +26,7 @@ NEAR_NAMES = 3
 def check_name(name: str) -> str:
     """Return `name` if an agent may bear it, else raise `Malformed` saying what to choose."""
     if not NAME.match(name):
-        message = (
-            f"{name[:40]!r} is not a name: use 1 to 32 of a-z, 0-9 and '-', beginning with a letter."
-        )
+        message = f"{name[:40]!r} is not a name: use 1 to 32 of a-z, 0-9 and '-', beginning with a letter."
         raise Malformed(message)
     if name in RESERVED:
         message = f"{name!r} is reserved; choose another name."

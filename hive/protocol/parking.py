@@ -46,7 +46,9 @@ class Exit:
 
 EXITS: Mapping[Reason, Exit] = {
     Reason.PAUSED: Exit("paused by the operator", "hive resume {agent}", resumed=True),
-    Reason.BACKOFF: Exit("backing off after a failure", "wait, or hive kick {agent}", timed=True, kicked=True),
+    Reason.BACKOFF: Exit(
+        "backing off after a failure", "wait, or hive kick {agent}", timed=True, kicked=True
+    ),
     Reason.LOGIN: Exit("its CLI is not logged in", "log in, then hive resume {agent}", resumed=True),
     Reason.LIMIT: Exit("its model's rate limit is reached", "wait for the limit to reset", timed=True),
     Reason.BUDGET: Exit("its budget is spent", "raise the budget, then hive resume {agent}", resumed=True),
@@ -56,9 +58,7 @@ EXITS: Mapping[Reason, Exit] = {
     Reason.STOPPED: Exit("stopped on purpose", "hive resume {agent}", resumed=True),
     Reason.SLOT: Exit("waiting for a free slot", "a running turn ends"),
     Reason.CLIENT: Exit("waiting for its own client", "its MCP client connects and calls recv"),
-    Reason.INTERRUPTED: Exit(
-        "interrupted too often on the same mail", "hive resume {agent}", resumed=True
-    ),
+    Reason.INTERRUPTED: Exit("interrupted too often on the same mail", "hive resume {agent}", resumed=True),
     Reason.UNREACHABLE: Exit("its tools endpoint is down", "hive tries again by itself", timed=True),
 }
 

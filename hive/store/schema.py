@@ -108,7 +108,8 @@ CREATE TABLE turn (
   agent TEXT NOT NULL, boot INTEGER NOT NULL, incarnation INTEGER NOT NULL,
   started_at REAL NOT NULL, ended_at REAL, outcome TEXT, stop_requested TEXT,
   final_text TEXT NOT NULL DEFAULT '', error TEXT NOT NULL DEFAULT '', hops INTEGER NOT NULL DEFAULT 0,
-  input_tokens INTEGER NOT NULL DEFAULT 0, output_tokens INTEGER NOT NULL DEFAULT 0, cost_usd REAL NOT NULL DEFAULT 0
+  input_tokens INTEGER NOT NULL DEFAULT 0, output_tokens INTEGER NOT NULL DEFAULT 0,
+  cost_usd REAL NOT NULL DEFAULT 0
 ) STRICT;
 CREATE UNIQUE INDEX turn_open ON turn (agent) WHERE ended_at IS NULL;
 CREATE INDEX turn_agent ON turn (agent, number);
@@ -121,7 +122,8 @@ CREATE TABLE turn_message (
 CREATE INDEX turn_message_message ON turn_message (message, turn);
 
 CREATE TABLE stream (
-  agent TEXT NOT NULL, n INTEGER NOT NULL, turn INTEGER, at REAL NOT NULL, kind TEXT NOT NULL, data TEXT NOT NULL,
+  agent TEXT NOT NULL, n INTEGER NOT NULL, turn INTEGER, at REAL NOT NULL,
+  kind TEXT NOT NULL, data TEXT NOT NULL,
   PRIMARY KEY (agent, n)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX stream_age ON stream (at);
@@ -142,7 +144,8 @@ CREATE TABLE attached (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE process (
-  agent TEXT NOT NULL, pid INTEGER NOT NULL, started INTEGER NOT NULL, boot INTEGER NOT NULL, at REAL NOT NULL,
+  agent TEXT NOT NULL, pid INTEGER NOT NULL, started INTEGER NOT NULL,
+  boot INTEGER NOT NULL, at REAL NOT NULL,
   PRIMARY KEY (pid, started)
 ) STRICT, WITHOUT ROWID;
 

@@ -52,7 +52,8 @@ class Transaction:
         """Append a journal row; it is published after the commit."""
         name = None if subject is None else str(subject)
         cursor = self.db.execute(
-            "INSERT INTO journal (boot, at, type, agent, subject, command, data) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO journal (boot, at, type, agent, subject, command, data)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
             (self.boot, self.now, type_, agent, name, self.command_key, json.dumps(data)),
         )
         seq = cursor.lastrowid or 0

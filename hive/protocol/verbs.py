@@ -1,0 +1,308 @@
+"""Every verb of hive: one table for the command line's help, the page's commands and the documentation.
+
+A verb either changes something (`wire` names a command of the protocol `hive.1`), reads something (`get`),
+or is done by the command line itself (`local`).
+"""
+
+from collections.abc import Mapping
+from enum import IntEnum
+
+from attrs import frozen
+
+from hive.protocol import commands
+from hive.protocol.commands import Command
+
+
+class Role(IntEnum):
+    """What a login may do; each role may do what the lower ones may."""
+
+    VIEWER = 1
+    OPERATOR = 2
+    OWNER = 3
+
+
+@frozen
+class Argument:
+    """One argument of a verb."""
+
+    name: str
+    help: str
+    option: bool = False
+    """`--name` instead of a position."""
+
+    switch: bool = False
+    required: bool = True
+    many: bool = False
+    number: bool = False
+    choices: tuple[str, ...] = ()
+    default: str | None = None
+
+
+@frozen
+class WireCommand:
+    """A command of the page's protocol: its arguments are the fields of `command` that hive does not fill in."""
+
+    name: str
+    command: type[Command[object]] | None
+    """None where the server does it itself, without the store."""
+
+    role: Role = Role.OPERATOR
+    filled: tuple[str, ...] = ("by",)
+    """Fields that come from the login, never from the client."""
+
+
+@frozen
+class Get:
+    """Read-only detail on demand."""
+
+    name: str
+    help: str
+    role: Role = Role.VIEWER
+
+
+@frozen
+class Verb:
+    """One verb of the command line."""
+
+    name: str
+    summary: str
+    section: str
+    arguments: tuple[Argument, ...] = ()
+    wire: str | None = None
+    get: str | None = None
+    local: bool = False
+    details: str = ""
+
+
+WIRE_COMMANDS: Mapping[str, WireCommand] = {
+    wire.name: wire
+    for wire in (
+        WireCommand(
+            "message.send",
+            commands.Send,
+            filled=("sender", "provenance", "kind", "turn", "cause", "own_token"),
+        ),
+        WireCommand("message.read", commands.MarkRead),
+        WireCommand("message.done", commands.MarkDone),
+        WireCommand("message.redrive", commands.Redrive),
+        WireCommand("message.bury", commands.Bury),
+        WireCommand("message.release", commands.ReleaseBlocked),
+        WireCommand("agent.spawn", commands.AddAgent),
+        WireCommand("agent.remove", commands.RemoveAgent),
+        WireCommand("agent.pause", commands.Pause),
+        WireCommand("agent.resume", commands.Resume),
+        WireCommand("agent.kick", commands.Kick),
+        WireCommand("turn.cancel", commands.CancelTurn),
+        WireCommand("client.token", None, Role.OWNER),
+        WireCommand("session.link", None, Role.OWNER),
+        WireCommand("session.revoke", commands.RevokeWebSession, Role.OWNER, filled=()),
+        WireCommand("hive.backup", None, Role.OWNER),
+        WireCommand("hive.stop", None, Role.OWNER),
+    )
+}
+
+GETS: Mapping[str, Get] = {
+    get.name: get
+    for get in (
+        Get("status", "one sentence, counts, ports, boot, invariants"),
+        Get("agents", "every agent's view"),
+        Get("agent", "one agent's view and the sentence of `why`; args: agent"),
+        Get("tree", "the supervision tree"),
+        Get("message", "one message whole, its story, the turns that held it; args: message"),
+        Get("mailbox", "a page of one recipient's mail; args: recipient, states, text, before, limit"),
+        Get("traffic", "older message heads; args: before, limit"),
+        Get("thread", "a thread in order; args: thread"),
+        Get("dead", "dead letters; args: limit"),
+        Get("turn", "one turn; args: turn"),
+        Get("turns", "newest turns; args: agent, limit"),
+        Get("rows", "older rows of a stream; args: agent, after, limit"),
+        Get("journal", "journal rows; args: after, limit"),
+        Get("endpoint", "URL, socket and header of an agent's tools; args: agent", Role.OPERATOR),
+        Get("doctor", "invariants, disk, sizes, ports, versions, each with cause and remedy"),
+    )
+}
+
+_AGENT = Argument("agent", "an agent's name")
+_MESSAGE = Argument("message", "a message's id or number")
+_ONE_OR_ALL = (
+    Argument("agent", "an agent's name", required=False),
+    Argument("all", "every agent", option=True, switch=True, required=False),
+)
+_DIR = Argument("dir", "the hive's directory", option=True, required=False)
+
+VERBS: tuple[Verb, ...] = (
+    Verb(
+        "demo",
+        "a temporary swarm of five scripted agents that survey a directory tree",
+        "start",
+        (
+            Argument(
+                "on", "the tree to survey (default: the current directory)", option=True, required=False
+            ),
+            Argument("seconds", "stop after so many seconds", option=True, required=False, number=True),
+            Argument("headless", "no browser, no page link", option=True, switch=True, required=False),
+            Argument("json", "print one JSON object at the end", option=True, switch=True, required=False),
+            Argument("no-open", "do not open a browser", option=True, switch=True, required=False),
+        ),
+        local=True,
+    ),
+    Verb(
+        "up",
+        "run the hive of a directory until it is told to stop",
+        "start",
+        (_DIR, Argument("detach", "run in the background", option=True, switch=True, required=False)),
+        local=True,
+    ),
+    Verb("down", "stop the hive, in order", "start", (_DIR,), wire="hive.stop"),
+    Verb("open", "print a fresh one-time link to the page, and open it", "start", (), wire="session.link"),
+    Verb("config", "effective settings and where each comes from", "start", (_DIR,), local=True),
+    Verb("status", "one look at the whole hive", "look", get="status"),
+    Verb("ps", "the agents and what each is doing", "look", get="agents"),
+    Verb("tree", "the supervision tree: restarts, last errors, what is being handled", "look", get="tree"),
+    Verb("why", "one sentence: why an agent is awake, idle or parked", "look", (_AGENT,), get="agent"),
+    Verb(
+        "tail",
+        "follow what agents do",
+        "look",
+        (Argument("agent", "agents to follow", many=True),),
+        local=True,
+    ),
+    Verb(
+        "events",
+        "follow the journal",
+        "look",
+        (Argument("from", "begin after this number", option=True, required=False, number=True),),
+        local=True,
+    ),
+    Verb(
+        "doctor",
+        "check invariants, disk, sizes, ports and versions; print cause and remedy",
+        "look",
+        get="doctor",
+    ),
+    Verb(
+        "spawn",
+        "add an agent",
+        "agents",
+        (
+            Argument("name", "its name: a-z, 0-9, '-'"),
+            Argument("backend", "what runs it", option=True, choices=("scripted", "external")),
+            Argument("manager", "make it the manager", option=True, switch=True, required=False),
+            Argument("purpose", "what it is for, shown to it and to others", option=True, required=False),
+            Argument("rules", "rule table of a scripted agent", option=True, required=False),
+            Argument(
+                "allow-shell", "let a scripted agent obey !sh", option=True, switch=True, required=False
+            ),
+            Argument(
+                "directives-from", "senders a scripted agent obeys", option=True, required=False, many=True
+            ),
+        ),
+        wire="agent.spawn",
+    ),
+    Verb(
+        "remove", "remove an agent; its mail becomes dead letters", "agents", (_AGENT,), wire="agent.remove"
+    ),
+    Verb(
+        "pause",
+        "stop an agent from taking mail; a running turn finishes",
+        "agents",
+        (
+            *_ONE_OR_ALL,
+            Argument("now", "interrupt the turn, requeue its mail", option=True, switch=True, required=False),
+        ),
+        wire="agent.pause",
+    ),
+    Verb("resume", "lift what keeps an agent from waking", "agents", _ONE_OR_ALL, wire="agent.resume"),
+    Verb("kick", "wake an agent now, ending a backoff", "agents", _ONE_OR_ALL, wire="agent.kick"),
+    Verb(
+        "cancel",
+        "stop an agent's running turn",
+        "agents",
+        (_AGENT, Argument("requeue", "try its mail again", option=True, switch=True, required=False)),
+        wire="turn.cancel",
+    ),
+    Verb(
+        "endpoint",
+        "an agent's tools endpoint and ready-to-paste client configuration",
+        "agents",
+        (
+            _AGENT,
+            Argument(
+                "for",
+                "which client",
+                option=True,
+                required=False,
+                choices=("claude", "codex", "opencode", "gemini", "generic"),
+                default="generic",
+            ),
+            Argument("rotate", "replace the token", option=True, switch=True, required=False),
+        ),
+        local=True,
+    ),
+    Verb(
+        "send",
+        "send mail as the operator",
+        "mail",
+        (
+            Argument("to", "an agent, manager, or '*' for every agent"),
+            Argument("text", "the message, or - to read it from standard input"),
+            Argument("wait", "wait for the first reply", option=True, switch=True, required=False),
+            Argument("urgent", "overtake normal mail", option=True, switch=True, required=False),
+            Argument("reply-to", "the message this answers", option=True, required=False),
+            Argument("seconds", "how long --wait waits", option=True, required=False, number=True),
+        ),
+        local=True,
+        wire="message.send",
+    ),
+    Verb("inbox", "the operator's mail", "mail", get="mailbox"),
+    Verb("mail", "an agent's mailbox", "mail", (_AGENT,), get="mailbox"),
+    Verb("message", "the life story of a message", "mail", (_MESSAGE,), get="message"),
+    Verb("read", "mark a message to you as read", "mail", (_MESSAGE,), wire="message.read"),
+    Verb("unread", "mark a message to you as unread", "mail", (_MESSAGE,), wire="message.read"),
+    Verb("done", "mark a message to you as dealt with", "mail", (_MESSAGE,), wire="message.done"),
+    Verb("dead", "dead letters", "mail", get="dead"),
+    Verb(
+        "redrive",
+        "bring a dead letter back",
+        "mail",
+        (
+            _MESSAGE,
+            Argument("to", "to somebody else", option=True, required=False),
+            Argument("edit", "edit the text first, in $EDITOR", option=True, switch=True, required=False),
+        ),
+        wire="message.redrive",
+    ),
+    Verb("bury", "make an unclaimed message a dead letter", "mail", (_MESSAGE,), wire="message.bury"),
+    Verb("release", "let mail pass that the loop guard holds", "mail", (_MESSAGE,), wire="message.release"),
+    Verb(
+        "backup",
+        "copy the store of a live hive to a file",
+        "keep",
+        (Argument("file", "the file to write"),),
+        wire="hive.backup",
+    ),
+    Verb(
+        "restore",
+        "make a hive's directory from a backup",
+        "keep",
+        (Argument("file", "the backup"), Argument("directory", "a directory without a hive")),
+        local=True,
+    ),
+    Verb(
+        "mcp-stdio",
+        "bridge an agent's endpoint to standard input and output",
+        "inside",
+        (Argument("agent", "the agent (default: HIVE_AGENT)", required=False),),
+        local=True,
+    ),
+    Verb(
+        "wake",
+        "inside a box: leave mail for one's own agent",
+        "inside",
+        (
+            Argument("label", "who says so, as shown to the agent", option=True),
+            Argument("body", "the text, or - for standard input", option=True),
+        ),
+        local=True,
+    ),
+)
