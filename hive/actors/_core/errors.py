@@ -1,0 +1,155 @@
+"""Everything the kernel raises on purpose, named after whose fault it is and what to do.
+
+The four at the end are not failures: a handler raises them to end its handling in another way than by returning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class HiveError(Exception):
+    """The parent of every error that hive raises on purpose."""
+
+
+class InvalidSpec(HiveError):
+    """A child spec or a supervisor contradicts itself. Correct it."""
+
+
+class NameTaken(HiveError):
+    """Another actor has this name. Names are free again once their actor is dropped."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is already an actor called {name!r}")
+        self.name = name
+
+
+class NoSuchActor(HiveError):
+    """Nobody has this name: never started, or dropped since."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no actor called {name!r}")
+        self.name = name
+
+
+class NoSuchChild(HiveError):
+    """This supervisor has no child of that name."""
+
+    def __init__(self, supervisor: str, name: str) -> None:
+        super().__init__(f"{supervisor!r} has no child called {name!r}")
+        self.name = name
+
+
+class TooManyChildren(HiveError):
+    """The supervisor has as many children as it may have. Drop one first."""
+
+    def __init__(self, supervisor: str, limit: int) -> None:
+        super().__init__(f"{supervisor!r} has {limit} children already, which is its limit")
+        self.limit = limit
+
+
+class StartFailed(HiveError):
+    """A child did not become ready. Nothing of it is left running; `__cause__` says why."""
+
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(f"{name!r} could not start: {why}")
+        self.name = name
+
+
+class NotReadyInTime(HiveError):
+    """A child took longer than its startup grace to become ready."""
+
+
+class LeftTooSoon(HiveError):
+    """A child returned before it said that it was ready."""
+
+
+class StillLeaving(HiveError):
+    """The child's last incarnation ignores its cancellation, so no new one can start."""
+
+
+class RestartsExhausted(HiveError):
+    """A family restarted more often than its budget allows. `__cause__` is the last child's crash."""
+
+
+class HandlingTooLong(HiveError):
+    """A handler ran into its actor's handling limit. Hold the message and settle it later instead."""
+
+
+class Killed(HiveError):
+    """The incarnation was ended from outside, without its grace."""
+
+
+class Full(HiveError):
+    """The mailbox has no room. `send` waits for room where the mailbox allows waiting."""
+
+    def __init__(self, name: str, capacity: int) -> None:
+        super().__init__(f"the mailbox of {name!r} is full ({capacity} messages)")
+        self.name = name
+
+
+class NotHeld(HiveError):
+    """This message is not in hand any more: it has its verdict, or its incarnation has ended."""
+
+
+class ActorStopped(HiveError):
+    """The actor stopped before it answered.
+
+    `begun` tells whether it had started on the request. If not, asking again is safe.
+    """
+
+    def __init__(self, name: str, *, begun: bool) -> None:
+        when = "while it was handling this request" if begun else "before it looked at this request"
+        super().__init__(f"{name!r} stopped {when}")
+        self.name = name
+        self.begun = begun
+
+
+class ActorCrashed(HiveError):
+    """The actor crashed on this very request. Asking again may not be safe. `__cause__` is its error."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name!r} crashed while it was handling this request")
+        self.name = name
+
+
+class WouldDeadlock(HiveError):
+    """Waiting here would close a ring of actors that wait for each other."""
+
+    def __init__(self, ring: Sequence[str]) -> None:
+        super().__init__("waiting would close a ring: " + " -> ".join(ring))
+        self.ring = tuple(ring)
+
+
+class Leave(Exception):  # noqa: N818  - an instruction, not a failure
+    """Raised by a handler: this message is done, and the actor leaves normally.
+
+    An asker that has not been answered is told that the actor stopped.
+    """
+
+
+class Snooze(Exception):  # noqa: N818  - an instruction, not a failure
+    """Raised by a handler: give me this message again in so many seconds. It costs no attempt; an asker waits on."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"again in {seconds} s")
+        self.seconds = seconds
+
+
+class Decline(Exception):  # noqa: N818  - an instruction, not a failure
+    """Raised by a handler: the answer to this request is an error. It is raised at the asker; the actor goes on.
+
+    Where nobody asked, the message is buried, so that the error is seen.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(repr(error))
+        self.error = error
+
+
+class Reject(Exception):  # noqa: N818  - an instruction, not a failure
+    """Raised by a handler: this message can never be handled. It is buried; an asker gets the error; the actor goes on."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(repr(error))
+        self.error = error

@@ -1,0 +1,127 @@
+"""The whole: one root supervisor, and the names below it."""
+
+from __future__ import annotations
+
+import random as chance
+import time
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final
+
+import trio
+from attrs import define, field
+
+from .bus import Bus
+from .cell import Cell, ChildSpec, Incarnation
+from .errors import NoSuchActor
+from .essence import essence
+from .policy import Budget, Crashed, Grace, RestartWindow, Strategy
+from .ref import Ref
+from .runtime import Runtime
+from .supervisor import Supervisor, snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from random import Random
+
+    from .bus import Fact, Recording
+    from .snapshot import Snapshot
+
+ROOT: Final = "root"
+"""The name of the supervisor at the top."""
+
+
+@define(eq=False)
+class Hive:
+    """A running tree of actors, seen from outside."""
+
+    _runtime: Runtime
+    _root: Cell
+    ended: trio.Event = field(factory=trio.Event, init=False)
+
+    @property
+    def bus(self) -> Bus:
+        """Where everything that happens is announced."""
+        return self._runtime.bus
+
+    @property
+    def root(self) -> Ref:
+        """The supervisor at the top, to be asked for children."""
+        return self.ref(ROOT)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Everybody there is, in the order in which they were added."""
+        return tuple(self._runtime.cells)
+
+    def ref(self, name: str) -> Ref:
+        """A ref to whoever bears this name, now or later."""
+        return Ref(name, self._runtime)
+
+    def record(self, recorder: Callable[[Fact], None], *kinds: type[Fact]) -> Recording:
+        """Call `recorder` with every fact of these kinds, synchronously and without loss, until it is closed."""
+        return self.bus.record(recorder, *kinds)
+
+    def snapshot(self) -> Snapshot:
+        """The whole tree at this instant."""
+        return snapshot(self._root)
+
+    def kill(self, name: str) -> None:
+        """End an actor's incarnation as though it had crashed, without its grace. Raises `NoSuchActor`."""
+        cell = self._runtime.cells.get(name)
+        if cell is None:
+            raise NoSuchActor(name)
+        cell.kill()
+
+    def stop(self) -> None:
+        """Ask everybody to leave, in order. Returns at once; see `stopped`."""
+        self._root.ask_to_stop()
+
+    async def stopped(self) -> None:
+        """Wait until everybody has left. Raises what the root failed with, its causes chained."""
+        await self.ended.wait()
+        assert self._root.life is not None
+        if isinstance(self._root.life.exit, Crashed):
+            raise self._root.life.exit.error
+
+    async def close(self) -> None:
+        """Stop, whatever else is going on, and wait until everybody has left."""
+        with trio.CancelScope(shield=True):
+            await self._root.stop()
+            self._root.close("the hive was closed")
+
+
+@asynccontextmanager
+async def open_hive(
+    *specs: ChildSpec,
+    strategy: Strategy = Strategy.ONE_FOR_ONE,
+    budget: Budget = Budget(),  # noqa: B008  - a frozen value
+    random: Random | None = None,
+    wall: Callable[[], float] = time.time,
+    bus: Bus | None = None,
+) -> AsyncIterator[Hive]:
+    """Start these children as one family, in order; stop them, in reverse, when the block is left.
+
+    If they cannot start, that is raised here and nothing is left running. If the root fails later, because its
+    restarts are exhausted, the block is cancelled and the failure raised, its causes chained.
+    """
+    runtime = Runtime(random or chance.Random(), wall, trio.lowlevel.current_clock().current_time, bus or Bus())
+    try:
+        async with trio.open_nursery() as nursery:
+
+            def ended(life: Incarnation) -> None:
+                hive.ended.set()
+                if isinstance(life.exit, Crashed):
+                    nursery.cancel_scope.cancel(reason="the root supervisor failed")
+
+            spec = ChildSpec(
+                ROOT, lambda: Supervisor(specs, strategy, budget=budget), grace=Grace.unbounded_shutdown()
+            )
+            root = Cell(spec, runtime, RestartWindow(budget), ended)
+            hive = Hive(runtime, root)
+            try:
+                await root.start(nursery)
+                yield hive
+            finally:
+                await hive.close()
+    except BaseExceptionGroup as group:
+        raise essence(group) from None

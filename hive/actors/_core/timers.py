@@ -1,0 +1,77 @@
+"""Messages an actor will send to itself.
+
+Timers belong to an incarnation and die with it. They are read by the actor's own loop, which knows when to wake:
+no task per timer, and a timer that was cancelled before its message was posted never fires.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from typing import TYPE_CHECKING
+
+from attrs import define, field
+
+if TYPE_CHECKING:
+    from .messages import Envelope, Message
+
+
+@define(eq=False)
+class Timer:
+    """A message that is due at some time."""
+
+    message: Message
+    due: float
+    period: float | None = None
+    silence: float | None = None
+    cancelled: bool = False
+    posted: Envelope | None = None
+
+    def cancel(self) -> None:
+        """Do not fire (again). A message already in the mailbox stays there."""
+        self.cancelled = True
+
+    @property
+    def still_waits(self) -> bool:
+        """Whether the last message we posted has not been looked at yet."""
+        return self.posted is not None and self.posted.claim == 0
+
+
+@define(eq=False)
+class Timers:
+    """The timers of one incarnation, by due time."""
+
+    last_activity: float
+    _heap: list[tuple[float, int, Timer]] = field(factory=list, init=False)
+    _count: int = field(default=0, init=False)
+
+    def add(self, timer: Timer) -> None:
+        """Have this timer fire when it is due."""
+        self._count += 1
+        heapq.heappush(self._heap, (timer.due, self._count, timer))
+
+    @property
+    def next_due(self) -> float:
+        """When to look again; infinity without timers."""
+        return self._heap[0][0] if self._heap else math.inf
+
+    def fire(self, now: float) -> list[Timer]:
+        """The timers that are due, in order. One that repeats is set again; what it missed, it missed."""
+        fired = []
+        while self._heap and self._heap[0][0] <= now:
+            _, _, timer = heapq.heappop(self._heap)
+            if timer.cancelled:
+                continue
+            if timer.silence is not None and self.last_activity + timer.silence > now:
+                timer.due = self.last_activity + timer.silence
+                self.add(timer)
+                continue
+            fired.append(timer)
+            if timer.silence is not None:
+                timer.due = now + timer.silence
+                self.add(timer)
+            elif timer.period is not None:
+                missed = math.floor((now - timer.due) / timer.period)
+                timer.due += (missed + 1) * timer.period
+                self.add(timer)
+        return fired

@@ -1,0 +1,73 @@
+"""Facts, kept in order: wait for one, or compare two runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self, TypeVar
+
+import trio
+from attrs import define, field
+
+from hive.actors import Fact
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from hive.actors import Bus
+
+F = TypeVar("F", bound=Fact)
+
+
+@define(eq=False)
+class FactLog:
+    """Everything a bus has announced since the log was attached."""
+
+    facts: list[Fact] = field(factory=list)
+    _waiting: dict[trio.lowlevel.Task, None] = field(factory=dict, init=False)
+
+    def attach(self, bus: Bus) -> Self:
+        """Record this bus from now on."""
+        bus.record(self.note)
+        return self
+
+    def note(self, fact: Fact) -> None:
+        """Keep a fact, and let those who wait look at it."""
+        self.facts.append(fact)
+        for task in self._waiting:
+            trio.lowlevel.reschedule(task)
+        self._waiting.clear()
+
+    def of(self, kind: type[F], **attributes: object) -> list[F]:
+        """The facts of this class with these attributes, in order."""
+        return list(self._matching(kind, attributes))
+
+    def _matching(self, kind: type[F], attributes: dict[str, object]) -> Iterator[F]:
+        for fact in self.facts:
+            if isinstance(fact, kind) and all(getattr(fact, name) == value for name, value in attributes.items()):
+                yield fact
+
+    async def wait_for(self, kind: type[F], *, count: int = 1, **attributes: object) -> F:
+        """The first (or `count`-th) fact of this class with these attributes, past ones included."""
+        await trio.lowlevel.checkpoint()
+        while len(found := self.of(kind, **attributes)) < count:
+            await self._changed()
+        return found[count - 1]
+
+    async def wait_until(self, condition: Callable[[], bool]) -> None:
+        """Wait until this holds, looking after every fact."""
+        await trio.lowlevel.checkpoint()
+        while not condition():
+            await self._changed()
+
+    async def _changed(self) -> None:
+        task = trio.lowlevel.current_task()
+
+        def abort(_: object) -> trio.lowlevel.Abort:
+            self._waiting.pop(task, None)
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        self._waiting[task] = None
+        await trio.lowlevel.wait_task_rescheduled(abort)
+
+    def trace(self) -> list[str]:
+        """The run as text, to be compared with another. Two runs of one seed must have the same."""
+        return [repr(fact) for fact in self.facts]
