@@ -14,6 +14,7 @@ from hive.agents.events import TurnEvent
 from hive.agents.tokens import CliSession
 from hive.containers.port import Box
 from hive.protocol.commands import Settings
+from hive.protocol.mail import Mail
 
 
 @frozen
@@ -24,8 +25,8 @@ class Prompt:
     messages: tuple[int, ...]
     """Numbers of the messages shown in it."""
 
-    senders: tuple[tuple[str, str, str], ...] = ()
-    """(sender, id, body) of each message, for backends that interpret mail themselves."""
+    mail: tuple[Mail, ...] = ()
+    """The messages themselves, for backends that interpret mail without a model."""
 
 
 @frozen
@@ -73,7 +74,9 @@ class Backend(Protocol):
     """One way to run an agent."""
 
     @property
-    def capabilities(self) -> Capabilities: ...
+    def capabilities(self) -> Capabilities:
+        """What this backend can do; the same for all its sessions."""
+        ...
 
     def open(self, spec: SessionSpec) -> AbstractAsyncContextManager[Session]:
         """Open a session; leaving the block ends every process of it."""

@@ -109,4 +109,6 @@ class Result:
     usage: Usage = Usage()
 
 
-TurnEvent = SessionOpened | PromptAccepted | Said | Thought | ToolCalled | ToolReturned | Noted | Used | Result
+TurnEvent = (
+    SessionOpened | PromptAccepted | Said | Thought | ToolCalled | ToolReturned | Noted | Used | Result
+)

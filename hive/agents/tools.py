@@ -25,7 +25,7 @@ class Tools(Protocol):
         ...
 
 
-class ToolsDown(Exception):  # noqa: N818 - named after what is wrong
+class ToolsDown(Exception):
     """The agent's endpoint cannot be reached or does not accept the session's token."""
 
 
