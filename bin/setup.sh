@@ -99,6 +99,8 @@ take_turns() {
 }
 
 install() { # install runtime|test, under the lock
+    # Whoever had the lock before us may have done it all.
+    ! is_current "$1" || ! is_current vendor || return 0
     log=$state/.setup.log
     : >"$log"
     begun=$(date +%s)
@@ -138,8 +140,11 @@ install_packages() { # install_packages OPTION...
     fi
 }
 
-# uv from outside the checkout, where pyproject.toml would add its constraints to the locks; never fetching a Python.
+# uv from outside the checkout, where pyproject.toml would add its constraints to the locks; never fetching a Python,
+# and trusting whom the machine trusts, as pip does.
 uv_alone() (
+    trusted=/etc/ssl/certs/ca-certificates.crt
+    [ ! -r "$trusted" ] || export SSL_CERT_FILE="${SSL_CERT_FILE:-$trusted}"
     cd / && UV_PYTHON_DOWNLOADS=never UV_NO_PROGRESS=1 "$uv" "$@"
 )
 

@@ -18,11 +18,14 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+TRUSTED = Path("/etc/ssl/certs/ca-certificates.crt")  # whom the machine trusts; Node by itself does not ask
 HERE = Path(__file__).resolve().parent
 PINS = HERE / "vendor.toml"
 PACKAGED = HERE / "static" / "vendor"
-NPM_LIMIT = 300.0  # seconds for npm to deliver every tarball
+NPM_LIMIT = 120.0  # seconds for npm to deliver every tarball
 LICENCE = "package/LICENSE"  # where each package we use keeps it
+
+NPM_OPTIONS = ("--ignore-scripts", "--loglevel=error", "--no-update-notifier", "--fetch-retries=1")
 
 BARE_IMPORT = re.compile(
     r"""\b(?P<verb>from|import)(?P<gap>\s*\(?\s*)(?P<quote>["'])(?P<name>[^"'./][^"']*)(?P=quote)"""
@@ -122,18 +125,41 @@ def npm_command() -> list[str]:
     return [str(root / "bin" / "node"), str(root / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
 
 
+def environment() -> dict[str, str]:
+    """Return npm's environment: ours, and trust in the certificates that the machine trusts."""
+    trusted = {"NODE_EXTRA_CA_CERTS": str(TRUSTED)} if TRUSTED.is_file() else {}
+    return trusted | os.environ
+
+
 def download(pins: Sequence[Package], into: Path, npm: Sequence[str]) -> None:
     """Let npm put every tarball into a folder, and accept only the pinned ones."""
     names = [f"{package.name}@{package.version}" for package in pins]
-    command = [*npm, "pack", "--ignore-scripts", "--loglevel=error", "--pack-destination", str(into), *names]
+    command = [
+        *npm,
+        "pack",
+        "--pack-destination",
+        str(into),
+        *NPM_OPTIONS,
+        "--cache",
+        str(into / "cache"),
+        *names,
+    ]
     try:
-        subprocess.run(command, cwd=into, check=True, capture_output=True, text=True, timeout=NPM_LIMIT)
+        subprocess.run(
+            command,
+            cwd=into,
+            env=environment(),
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=NPM_LIMIT,
+        )
     except subprocess.CalledProcessError as error:
         raise VendorError(
             f"npm could not deliver the browser modules (is this machine offline?):\n{error.stderr.strip()}"
         ) from error
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise VendorError(f"npm could not deliver the browser modules: {error}") from error
+    except subprocess.TimeoutExpired as error:
+        raise VendorError(f"npm did not deliver the browser modules within {NPM_LIMIT:.0f} s") from error
     for package in pins:
         found = digest(into / package.tarball)
         if found != package.sha256:

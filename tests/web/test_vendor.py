@@ -122,8 +122,8 @@ class World:
         )
         self.npm = folder / "bin" / "npm"
         self.npm.parent.mkdir()
-        # $5 is the folder: npm pack --ignore-scripts --loglevel=error --pack-destination FOLDER ...
-        self.program(f'cp "{self.delivered}" "$5/scope-one-1.0.0.tgz"')
+        # $3 is the folder: npm pack --pack-destination FOLDER ...
+        self.program(f'cp "{self.delivered}" "$3/scope-one-1.0.0.tgz"')
         monkeypatch.setenv("PATH", f"{self.npm.parent}:/usr/bin:/bin")
 
     def pack(self, files: dict[str, bytes]) -> None:
@@ -193,6 +193,19 @@ def test_a_failing_npm_is_quoted(world: World) -> None:
     world.program("echo the dog ate it >&2; exit 3")
     with pytest.raises(vendor.VendorError, match="the dog ate it"):
         world.fetch()
+
+
+def test_npm_trusts_whom_the_machine_trusts(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Node has a list of its own and asks the machine only when told to; a person's choice comes first."""
+    monkeypatch.setattr(vendor, "TRUSTED", tmp_path / "certificates")
+    monkeypatch.delenv("NODE_EXTRA_CA_CERTS", raising=False)
+    assert "NODE_EXTRA_CA_CERTS" not in vendor.environment()
+    vendor.TRUSTED.touch()
+    assert vendor.environment()["NODE_EXTRA_CA_CERTS"] == str(vendor.TRUSTED)
+    monkeypatch.setenv("NODE_EXTRA_CA_CERTS", "/mine")
+    assert vendor.environment()["NODE_EXTRA_CA_CERTS"] == "/mine"
 
 
 def test_leftovers_of_a_killed_run_are_no_hindrance(world: World) -> None:
