@@ -78,7 +78,7 @@ find_python() {
         if [ -n "$uv" ] || "$base" -c 'import ensurepip, venv' 2>/dev/null; then
             return
         fi
-        lame=$base
+        lame=${lame:-$base}
     done
     if [ -e /etc/NIXOS ]; then
         remedy="nix-shell nix/shell.nix"
