@@ -2,7 +2,8 @@
 
 A migration that has been released is never edited; a new one is added.  Numbers that people are shown come
 from AUTOINCREMENT, so none is used twice.  Indexes that the hot path depends on are partial and are pinned
-in the statements with INDEXED BY: a missing one is then an error and not a slow query.
+in the statements with INDEXED BY: a missing one is then an error and not a slow query.  Long texts are the
+last column of their tables: whatever is read before them costs no overflow pages.
 """
 
 from sqlite_utils import Database, Migrations
@@ -75,13 +76,14 @@ CREATE TABLE message (
   number INTEGER PRIMARY KEY AUTOINCREMENT,
   id TEXT NOT NULL UNIQUE,
   sender TEXT NOT NULL, label TEXT, recipient TEXT NOT NULL, kind TEXT NOT NULL,
-  body TEXT NOT NULL, size INTEGER NOT NULL, attachment TEXT,
+  size INTEGER NOT NULL, attachment TEXT,
   in_reply_to TEXT, thread TEXT NOT NULL, cause TEXT,
   provenance TEXT NOT NULL, urgent INTEGER NOT NULL DEFAULT 0, not_before REAL,
   state TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, interruptions INTEGER NOT NULL DEFAULT 0,
   hops INTEGER NOT NULL DEFAULT 0, broadcast INTEGER NOT NULL DEFAULT 0, wakes INTEGER NOT NULL DEFAULT 1,
   created_at REAL NOT NULL, ready_at REAL NOT NULL, settled_at REAL, read_at REAL, why TEXT,
-  claim INTEGER, turn INTEGER, lease_ends_at REAL, redriven_as TEXT
+  claim INTEGER, turn INTEGER, lease_ends_at REAL, redriven_as TEXT,
+  body TEXT NOT NULL
 ) STRICT;
 CREATE INDEX message_ready ON message (recipient, urgent DESC, number) WHERE state = 'ready';
 CREATE INDEX message_due ON message (not_before) WHERE state = 'ready' AND not_before IS NOT NULL;
@@ -92,6 +94,7 @@ CREATE INDEX message_dead ON message (number) WHERE state = 'dead';
 CREATE INDEX message_done ON message (settled_at) WHERE state = 'done';
 CREATE INDEX message_box ON message (recipient, number);
 CREATE INDEX message_sender ON message (sender, recipient, created_at);
+CREATE INDEX message_sent ON message (sender, number);
 CREATE INDEX message_thread ON message (thread, number);
 CREATE INDEX message_cause ON message (cause, number) WHERE cause IS NOT NULL;
 CREATE INDEX message_attachment ON message (attachment) WHERE attachment IS NOT NULL;
@@ -136,7 +139,7 @@ CREATE TABLE answer (
 CREATE INDEX answer_age ON answer (at);
 
 CREATE TABLE attachment (
-  sha256 TEXT PRIMARY KEY, body TEXT NOT NULL, size INTEGER NOT NULL, at REAL NOT NULL
+  sha256 TEXT PRIMARY KEY, size INTEGER NOT NULL, at REAL NOT NULL, body TEXT NOT NULL
 ) STRICT;
 CREATE TABLE attached (
   sender TEXT NOT NULL, sha256 TEXT NOT NULL REFERENCES attachment (sha256),

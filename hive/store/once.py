@@ -1,0 +1,49 @@
+"""Commands that may be asked twice and hold once.
+
+The rule kept here: the answer is stored in the savepoint of the command it answers, and a repeat gets it
+word for word.  A refusal is not stored: asking again may succeed.
+"""
+
+from attrs import frozen
+
+from hive.protocol.commands import Command, Once
+from hive.protocol.errors import Conflict
+from hive.store.codec import answer_type, decode, encode
+from hive.store.transaction import Transaction
+
+
+@frozen
+class Repeated:
+    """The answer an earlier asking got."""
+
+    answer: object
+
+
+def recall(tx: Transaction, command: Command[object], once: Once) -> Repeated | None:
+    """Find the answer given before under this key; `Conflict` where the key was used for something else."""
+    row = tx.row(
+        "SELECT digest, command, answer FROM answer WHERE scope = ? AND key = ? AND at > ?",
+        once.scope,
+        once.key,
+        tx.now - tx.limits.answers_kept_seconds,
+    )
+    if row is None:
+        return None
+    if (row["digest"], row["command"]) != (once.digest, type(command).__name__):
+        raise Conflict(
+            f"The key {once.key[:80]!r} was used before for a request with other content; use a new key."
+        )
+    return Repeated(decode(answer_type(type(command)), row["answer"]))
+
+
+def remember(tx: Transaction, command: Command[object], once: Once, answer: object) -> None:
+    """Keep the answer for whoever asks again; an expired one under the same key gives way."""
+    tx.execute(
+        "INSERT OR REPLACE INTO answer (scope, key, digest, command, answer, at) VALUES (?, ?, ?, ?, ?, ?)",
+        once.scope,
+        once.key,
+        once.digest,
+        type(command).__name__,
+        encode(answer),
+        tx.now,
+    )
