@@ -1,0 +1,57 @@
+"""Boxes, the processes in them, and what the kernel saw.
+
+The rule kept here: every way in which a box comes up is this one function, so none forgets to tell the agent.
+"""
+
+from hive.protocol.commands import BoxDown, BoxStarted, ForgetProcess, NoteFact, RecordProcess
+from hive.protocol.parking import Reason
+from hive.store.notes import leave_restart_note
+from hive.store.parking import lift_reason, set_reason
+from hive.store.rows import agent_row, live_agent
+from hive.store.texts import mended
+from hive.store.transaction import Transaction
+
+
+def box_started(tx: Transaction, command: BoxStarted) -> int:
+    """A box came up: next epoch, restart note, `box_down` lifted."""
+    epoch: int = live_agent(tx, command.agent)["epoch"] + 1
+    cause = mended(command.cause)
+    tx.execute("UPDATE agent SET epoch = ? WHERE name = ?", epoch, command.agent)
+    tx.journal("box.started", command.agent, command.agent, epoch=epoch, cause=cause)
+    lift_reason(tx, command.agent, Reason.BOX_DOWN, by="box")
+    text = f"Your box was started: {cause}. Processes that ran in it before are gone; files are where they were."
+    leave_restart_note(tx, command.agent, text, wakes=command.wakes)
+    return epoch
+
+
+def box_down(tx: Transaction, command: BoxDown) -> None:
+    """A box is gone; its turn ends by itself."""
+    agent = agent_row(tx, command.agent)
+    if agent is None or agent["removed_at"] is not None:
+        return
+    cause = mended(command.cause)
+    if set_reason(tx, command.agent, Reason.BOX_DOWN, detail=cause):
+        tx.journal("box.down", command.agent, command.agent, epoch=agent["epoch"], cause=cause)
+
+
+def record_process(tx: Transaction, command: RecordProcess) -> None:
+    """A process runs for an agent; known before it is used."""
+    tx.execute(
+        "INSERT OR REPLACE INTO process (agent, pid, started, boot, at) VALUES (?, ?, ?, ?, ?)",
+        *(command.agent, command.pid, command.started, tx.boot, tx.now),
+    )
+    tx.journal("process.recorded", command.agent, command.pid, started=command.started)
+
+
+def forget_process(tx: Transaction, command: ForgetProcess) -> None:
+    """A process is gone."""
+    gone = tx.execute("DELETE FROM process WHERE pid = ? AND started = ?", command.pid, command.started)
+    if gone.rowcount:
+        tx.journal("process.gone", command.agent, command.pid, started=command.started)
+
+
+def note_fact(tx: Transaction, command: NoteFact) -> None:
+    """Journal a kernel fact or a warning.  Its `subject`, if it has one, is the row's subject."""
+    data = dict(command.data)
+    subject = data.pop("subject", None)
+    tx.journal(command.type, command.agent, None if subject is None else str(subject), **data)

@@ -1,0 +1,184 @@
+"""Taking mail in hand.
+
+The rule kept here: a claim draws a number that never falls or repeats, and that number alone decides later
+whether a verdict still holds.  Urgent mail goes first, but never alone where there is room for two.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+
+from hive.protocol.mail import ClaimedMail, Redelivery
+from hive.store.rows import mail_of, record
+from hive.store.texts import one_line
+from hive.store.transaction import Transaction
+
+REDELIVERIES_TOLD = 5
+"""Of so many earlier turns a redelivered message tells."""
+
+SENT_TOLD = 10
+"""So many messages each of those turns is said to have sent."""
+
+WORDS_TOLD = 80
+"""Characters of each of those."""
+
+READY = (
+    "SELECT * FROM message INDEXED BY message_ready WHERE state = 'ready' AND recipient = ?"
+    " AND urgent = ? AND wakes >= ? AND (not_before IS NULL OR not_before <= ?) ORDER BY number LIMIT ?"
+)
+
+
+def _ready(tx: Transaction, agent: str, limit: int, *, urgent: bool, waking: bool) -> Sequence[sqlite3.Row]:
+    return tx.rows(READY, agent, urgent, waking, tx.now, limit)
+
+
+def next_for_turn(tx: Transaction, agent: str, limit: int, bytes_: int, *, alone: bool) -> list[sqlite3.Row]:
+    """The deliverable messages a new turn begins with, and the notes that ride along.
+
+    The oldest urgent and the oldest normal message are always among them, whatever `limit` and `bytes_`
+    say, except `alone`: then it is one message, of those two the one with fewer attempts, so that a
+    message which breaks turns is found out by itself.  Notes count against neither bound.
+    """
+    urgent = _ready(tx, agent, limit, urgent=True, waking=True)
+    normal = _ready(tx, agent, limit, urgent=False, waking=True)
+    if alone:
+        chosen = sorted([*urgent[:1], *normal[:1]], key=lambda row: row["attempts"])[:1]
+    else:
+        chosen = _fitting(urgent, normal, limit, bytes_)
+    return [*_riding(tx, agent), *chosen] if chosen else []
+
+
+def _fitting(
+    urgent: Sequence[sqlite3.Row], normal: Sequence[sqlite3.Row], limit: int, bytes_: int
+) -> list[sqlite3.Row]:
+    chosen = [*urgent[:1], *normal[:1]]
+    room = bytes_ - sum(_weight(row) for row in chosen)
+    for row in (*urgent[1:], *normal[1:]):
+        room -= _weight(row)
+        # A message that fits behind one that does not would overtake it.
+        if room < 0 or len(chosen) >= limit:
+            break
+        chosen.append(row)
+    return in_order(chosen)
+
+
+def _weight(row: sqlite3.Row) -> int:
+    """Bytes a message takes in a prompt: an attachment comes as its excerpt."""
+    return len(row["body"].encode())
+
+
+def _riding(tx: Transaction, agent: str) -> Sequence[sqlite3.Row]:
+    sql = (
+        "SELECT * FROM message INDEXED BY message_ready WHERE state = 'ready' AND recipient = ? AND wakes = 0"
+        " AND (not_before IS NULL OR not_before <= ?) ORDER BY number"
+    )
+    return tx.rows(sql, agent, tx.now)
+
+
+def next_for_recv(tx: Transaction, agent: str, limit: int) -> list[sqlite3.Row]:
+    """The messages somebody who asks for `limit` gets: for one, the oldest urgent one if there is any."""
+    urgent = _ready(tx, agent, limit, urgent=True, waking=False)
+    normal = _ready(tx, agent, limit, urgent=False, waking=False)
+    kept = 1 if normal and limit > 1 else 0
+    first = urgent[: limit - kept]
+    return in_order([*first, *normal[: limit - len(first)]])
+
+
+def in_order(rows: Iterable[sqlite3.Row]) -> list[sqlite3.Row]:
+    """Urgent first, then by number."""
+    return sorted(rows, key=lambda row: (-row["urgent"], row["number"]))
+
+
+def deliverable(tx: Transaction, agent: str) -> int:
+    """How many messages would wake the agent now."""
+    row = tx.row(
+        "SELECT count(*) AS n FROM message INDEXED BY message_ready WHERE state = 'ready' AND recipient = ?"
+        " AND wakes = 1 AND (not_before IS NULL OR not_before <= ?)",
+        *(agent, tx.now),
+    )
+    return 0 if row is None else int(row["n"])
+
+
+def next_due(tx: Transaction, agent: str) -> float | None:
+    """When the next delayed message of an agent comes due."""
+    row = tx.row(
+        "SELECT min(not_before) AS at FROM message INDEXED BY message_ready WHERE state = 'ready'"
+        " AND recipient = ? AND wakes = 1 AND not_before > ?",
+        *(agent, tx.now),
+    )
+    return None if row is None else row["at"]
+
+
+def claim_for_turn(tx: Transaction, row: sqlite3.Row, turn: int) -> ClaimedMail:
+    """Take one ready message into an open turn."""
+    claim = _draw(tx, row, turn=turn)
+    waited = tx.now - max(row["ready_at"], row["not_before"] or 0.0)
+    tx.execute(
+        "INSERT INTO turn_message (turn, message, claim, first, waited)"
+        " VALUES (?1, ?2, ?3, NOT EXISTS (SELECT 1 FROM turn_message WHERE message = ?2), max(?4, 0.0))"
+        " ON CONFLICT (turn, message) DO UPDATE SET claim = excluded.claim, seen = 0, verdict = NULL",
+        *(turn, row["number"], claim, waited),
+    )
+    return _taken(tx, row["number"], claim, turn=turn)
+
+
+def claim_for_client(tx: Transaction, row: sqlite3.Row, holder: str, ends_at: float) -> ClaimedMail:
+    """Take one ready message for a client, until its lease ends."""
+    claim = _draw(tx, row, holder=holder, ends_at=ends_at)
+    return _taken(tx, row["number"], claim, holder=holder, ends_at=ends_at)
+
+
+def _draw(
+    tx: Transaction,
+    row: sqlite3.Row,
+    *,
+    turn: int | None = None,
+    holder: str | None = None,
+    ends_at: float | None = None,
+) -> int:
+    cursor = tx.execute(
+        "INSERT INTO claim (message, turn, holder, claimed_at, ends_at) VALUES (?, ?, ?, ?, ?)",
+        *(row["number"], turn, holder, tx.now, ends_at),
+    )
+    assert cursor.lastrowid is not None
+    return cursor.lastrowid
+
+
+def _taken(
+    tx: Transaction,
+    number: int,
+    claim: int,
+    *,
+    turn: int | None = None,
+    holder: str | None = None,
+    ends_at: float | None = None,
+) -> ClaimedMail:
+    row = tx.row(
+        "UPDATE message SET state = 'claimed', claim = ?, turn = ?, lease_ends_at = ?, why = NULL"
+        " WHERE number = ? AND state = 'ready' RETURNING *",
+        *(claim, turn, ends_at, number),
+    )
+    assert row is not None  # picked in this very transaction
+    record(tx, "msg.claimed", row, claim=claim, holder=holder)
+    return ClaimedMail(mail_of(row), claim, _redeliveries(tx, number, turn))
+
+
+def _redeliveries(tx: Transaction, number: int, turn: int | None) -> tuple[Redelivery, ...]:
+    earlier = tx.rows(
+        "SELECT turn.number, turn.agent, turn.outcome FROM turn_message INDEXED BY turn_message_message"
+        " JOIN turn ON turn.number = turn_message.turn"
+        " WHERE turn_message.message = ? AND turn.number IS NOT ? ORDER BY turn.number DESC LIMIT ?",
+        *(number, turn, REDELIVERIES_TOLD),
+    )
+    return tuple(
+        Redelivery(row["number"], row["outcome"] or "open", _sent(tx, row["number"], row["agent"]))
+        for row in reversed(earlier)
+    )
+
+
+def _sent(tx: Transaction, turn: int, agent: str) -> tuple[str, ...]:
+    sent = tx.rows(
+        "SELECT id, recipient, substr(body, 1, ?) AS body FROM message INDEXED BY message_cause"
+        " WHERE cause = ? AND sender = ? ORDER BY number LIMIT ?",
+        *(WORDS_TOLD * 2, f"turn:{turn}", agent, SENT_TOLD),
+    )
+    return tuple(f"{row['id']} to {row['recipient']}: {one_line(row['body'], WORDS_TOLD)}" for row in sent)

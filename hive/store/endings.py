@@ -1,0 +1,157 @@
+"""What an ending does to the mail of a turn and to its agent, as the table of outcomes says.
+
+The rule kept here: only what the model was seen to be given can be done or charged; the rest goes back.
+"""
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from typing import assert_never
+
+from attrs import asdict, frozen
+
+from hive.protocol.commands import EndTurn
+from hive.protocol.outcome import (
+    CONSEQUENCES,
+    DEAD_LETTERS_IN_A_ROW,
+    Outcome,
+    Settlement,
+    charges,
+    next_batch_limit,
+)
+from hive.protocol.parking import Reason
+from hive.store import slots
+from hive.store.notes import tell_cancelled, tell_undelivered
+from hive.store.parking import set_reason
+from hive.store.rows import live_agent
+from hive.store.texts import head, mended
+from hive.store.transaction import Transaction
+from hive.store.verdicts import Change, Verdict, settle
+
+HELD = """
+SELECT message.*, turn_message.seen FROM turn_message JOIN message ON message.number = turn_message.message
+WHERE turn_message.turn = ? AND message.state = 'claimed' AND message.claim = turn_message.claim
+ORDER BY message.number
+"""
+
+
+def end(tx: Transaction, turn: sqlite3.Row, ending: EndTurn) -> None:
+    """Close an open turn: verdicts, the turn's row, the agent's counters and park reasons, the line."""
+    held = tx.rows(HELD, turn["number"])
+    batch = sum(row["wakes"] for row in held)
+    settled = _settle(tx, turn, ending, held, batch)
+    _close(tx, turn, ending, settled)
+    _tell(tx, turn["agent"], ending, settled)
+    _consequences(tx, turn["agent"], ending, _Balance(batch, settled, held))
+    slots.offer(tx)
+
+
+Settled = Mapping[Verdict, Sequence[sqlite3.Row]]
+
+
+@frozen
+class _Balance:
+    batch: int
+    """Messages the turn held, without the notes that only ride along."""
+
+    settled: Settled
+    held: Sequence[sqlite3.Row]
+
+
+def _settle(
+    tx: Transaction, turn: sqlite3.Row, ending: EndTurn, held: Sequence[sqlite3.Row], batch: int
+) -> Settled:
+    settled: dict[Verdict, list[sqlite3.Row]] = {verdict: [] for verdict in Verdict}
+    for row in held:
+        change = _judge(row, ending, batch, turn["number"], tx.limits.attempts)
+        after = settle(tx, row["number"], row["claim"], change)
+        assert after is not None  # `held` was read in this very transaction
+        settled[change.verdict].append(after)
+    return settled
+
+
+def _judge(row: sqlite3.Row, ending: EndTurn, batch: int, turn: int, attempts: int) -> Change:
+    """The verdict on one message."""
+    consequence = CONSEQUENCES[ending.outcome]
+    how = f"turn {turn} ended: {ending.outcome}"
+    if not row["seen"]:
+        return Change(Verdict.RELEASED, f"{how}; it had not been shown to the model")
+    match consequence.seen:
+        case Settlement.DONE:
+            return Change(Verdict.DONE, consequence.note or f"handled in turn {turn}")
+        case Settlement.RELEASE:
+            return Change(Verdict.RELEASED, consequence.note or how, interruptions=int(consequence.interruption))
+        case Settlement.RETRY:
+            return _retry(row, ending, batch, how, attempts)
+        case _:
+            assert_never(consequence.seen)
+
+
+def _retry(row: sqlite3.Row, ending: EndTurn, batch: int, how: str, attempts: int) -> Change:
+    if not row["wakes"]:
+        return Change(Verdict.RELEASED, f"{how}; it rides with the next one")
+    if not charges(ending.outcome, batch):
+        return Change(Verdict.RELEASED, f"{how}; retried as part of a smaller batch")
+    error = head(mended(ending.error))
+    if row["attempts"] + 1 >= attempts:
+        why = f"it failed {row['attempts'] + 1} times, at last: {error or ending.outcome}"
+        return Change(Verdict.DEAD, why, attempts=1, error=error)
+    return Change(Verdict.RETRIED, how, attempts=1, error=error)
+
+
+def _close(tx: Transaction, turn: sqlite3.Row, ending: EndTurn, settled: Settled) -> None:
+    text, error = mended(ending.final_text), mended(ending.error)
+    usage = ending.usage
+    tx.execute(
+        "UPDATE turn SET ended_at = ?, outcome = ?, final_text = ?, error = ?,"
+        " input_tokens = ?, output_tokens = ?, cost_usd = ? WHERE number = ?",
+        *(tx.now, ending.outcome, text, error, usage.input_tokens, usage.output_tokens, usage.cost_usd),
+        turn["number"],
+    )
+    tx.journal(
+        "turn.ended",
+        turn["agent"],
+        turn["number"],
+        outcome=ending.outcome.value,
+        error=head(error),
+        text=head(text),
+        usage=asdict(usage),
+        **{verdict.value: len(mail) for verdict, mail in settled.items()},
+    )
+
+
+def _tell(tx: Transaction, agent: str, ending: EndTurn, settled: Settled) -> None:
+    if ending.outcome is Outcome.CANCELLED:
+        tell_cancelled(tx, agent, settled[Verdict.DONE])
+    for row in settled[Verdict.DEAD]:
+        tell_undelivered(tx, [row], row["why"])
+
+
+def _consequences(tx: Transaction, name: str, ending: EndTurn, balance: _Balance) -> None:
+    """Counters first: the length of a backoff is read from them."""
+    agent = live_agent(tx, name)
+    consequence = CONSEQUENCES[ending.outcome]
+    kept = 0 if consequence.success else 1
+    failures = kept * agent["failures"] + (consequence.park is not None)
+    dead = kept * agent["dead_in_a_row"] + len(balance.settled[Verdict.DEAD])
+    interruptions = kept * agent["interruptions"] + consequence.interruption
+    limit = next_batch_limit(ending.outcome, agent["batch_limit"], balance.batch, tx.limits.batch_messages)
+    tx.execute(
+        "UPDATE agent SET failures = ?, dead_in_a_row = ?, interruptions = ?, batch_limit = ?, idle_since = ?"
+        " WHERE name = ?",
+        *(failures, dead, interruptions, limit, tx.now, name),
+    )
+    if consequence.park is not None:
+        set_reason(tx, name, consequence.park, until=_until(ending), detail=head(mended(ending.error)))
+    if balance.settled[Verdict.DEAD] and dead >= DEAD_LETTERS_IN_A_ROW:
+        set_reason(tx, name, Reason.FAILING, detail=f"the last one is {_names(balance.settled[Verdict.DEAD])}")
+    if consequence.interruption and interruptions >= tx.limits.interruptions:
+        set_reason(tx, name, Reason.INTERRUPTED, detail=f"{interruptions} times, at last with {_names(balance.held)}")
+
+
+def _until(ending: EndTurn) -> float | None:
+    """Only a rate limit's end is known to somebody; everything else backs off."""
+    return ending.until if CONSEQUENCES[ending.outcome].park is Reason.LIMIT else None
+
+
+def _names(mail: Sequence[sqlite3.Row]) -> str:
+    return ", ".join(f"#{row['number']} ({row['id']})" for row in mail) or "no mail"

@@ -1,0 +1,109 @@
+"""The loop guard: mail between agents cannot go on for ever without anybody from outside.
+
+Two measures: `hops`, how long the chain behind a message is, and how much one pair has written each other.
+The rule kept here: what hive and the operator say is never held back, and neither is what is said to a person.
+"""
+
+from hive.protocol.commands import Send
+from hive.protocol.errors import NotFound
+from hive.protocol.mail import Provenance
+from hive.protocol.names import OPERATOR
+from hive.store.transaction import Transaction
+
+CLIENT_MEMORY_SECONDS = 600.0
+"""So long after its client held mail, what an agent sends with its own token counts as caused by it."""
+
+TRUSTED = frozenset({Provenance.OPERATOR, Provenance.SYSTEM})
+
+
+def hops_of(tx: Transaction, send: Send) -> int:
+    """How far the chain behind a message is from input from outside."""
+    hops = [0]
+    if send.own_token:
+        hops.append(_client_hops(tx, send.sender))
+    if send.turn is not None and (send.own_token or send.provenance is Provenance.AGENT):
+        hops.append(_turn_hops(tx, send.sender, send.turn) + 1)
+    return max(hops)
+
+
+def _turn_hops(tx: Transaction, sender: str, turn: int) -> int:
+    row = tx.row("SELECT hops FROM turn WHERE number = ? AND agent = ?", turn, sender)
+    if row is None:
+        raise NotFound(f"There is no turn {turn} of {sender}.")
+    return int(row["hops"])
+
+
+CLIENT_HOPS = """
+SELECT max(hops) AS hops FROM (
+  SELECT hops FROM message INDEXED BY message_claimed
+  WHERE state = 'claimed' AND recipient = ?1 AND lease_ends_at IS NOT NULL
+  UNION ALL
+  SELECT hops FROM message INDEXED BY message_ready
+  WHERE state = 'ready' AND recipient = ?1 AND EXISTS (
+    SELECT 1 FROM claim INDEXED BY claim_message
+    WHERE message = message.number AND holder IS NOT NULL AND ends_at > ?2)
+  UNION ALL
+  SELECT hops FROM message INDEXED BY message_done
+  WHERE state = 'done' AND settled_at > ?2 AND recipient = ?1 AND EXISTS (
+    SELECT 1 FROM claim INDEXED BY claim_message WHERE message = message.number AND holder IS NOT NULL)
+)
+"""
+"""Of the mail an agent's client holds, has given back or has handled lately."""
+
+
+def _client_hops(tx: Transaction, agent: str) -> int:
+    row = tx.row(CLIENT_HOPS, agent, tx.now - CLIENT_MEMORY_SECONDS)
+    return 0 if row is None or row["hops"] is None else int(row["hops"]) + 1
+
+
+def why_blocked(tx: Transaction, send: Send, recipient: str, hops: int) -> str | None:
+    """Why this message must wait for a person, or None."""
+    if send.provenance in TRUSTED or recipient == OPERATOR:
+        return None
+    if hops >= tx.limits.hops:
+        return f"{hops} hops without input from outside"
+    # A wish for another turn of one's own is bounded by its hops; it is no conversation.
+    if recipient != send.sender and _written(tx, send.sender, recipient) >= tx.limits.pair_messages:
+        minutes = tx.limits.pair_seconds / 60
+        return f"{tx.limits.pair_messages} messages between {send.sender} and {recipient} within {minutes:g} minutes"
+    return None
+
+
+def _written(tx: Transaction, one: str, other: str) -> int:
+    """How many messages the pair has exchanged since the window began or somebody from outside came in."""
+    since = max(tx.now - tx.limits.pair_seconds, _last_input(tx, one), _last_input(tx, other), _released(tx, one, other))
+    return sum(_count(tx, sender, recipient, since) for sender, recipient in ((one, other), (other, one)))
+
+
+def _count(tx: Transaction, sender: str, recipient: str, since: float) -> int:
+    row = tx.row(
+        "SELECT count(*) AS n FROM message INDEXED BY message_sender"
+        " WHERE sender = ? AND recipient = ? AND created_at > ? AND provenance IN ('agent', 'outside')",
+        *(sender, recipient, since),
+    )
+    return 0 if row is None else int(row["n"])
+
+
+def _last_input(tx: Transaction, agent: str) -> float:
+    row = tx.row(
+        "SELECT max(created_at) AS at FROM message INDEXED BY message_sender WHERE sender = ? AND recipient = ?",
+        *(OPERATOR, agent),
+    )
+    return 0.0 if row is None or row["at"] is None else float(row["at"])
+
+
+def remember_release(tx: Transaction, one: str, other: str) -> None:
+    """Count a released message as input from outside for its pair."""
+    tx.execute(
+        "INSERT INTO hive (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        *(_key(one, other), repr(tx.now)),
+    )
+
+
+def _released(tx: Transaction, one: str, other: str) -> float:
+    row = tx.row("SELECT value FROM hive WHERE key = ?", _key(one, other))
+    return 0.0 if row is None else float(row["value"])
+
+
+def _key(one: str, other: str) -> str:
+    return "released:" + ":".join(sorted((one, other)))

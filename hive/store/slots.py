@@ -1,0 +1,44 @@
+"""Who may begin a turn while others want to as well.
+
+The rule kept here: the line is computed, never stored.  The manager stands first, then whoever has the
+oldest deliverable message; the stored reason `slot` only says to everybody that somebody waits.
+"""
+
+from hive.protocol.parking import Reason
+from hive.store.parking import lift_reason
+from hive.store.transaction import Transaction
+
+LINE = """
+SELECT name FROM (
+  SELECT agent.name AS name, json_extract(agent.settings, '$.role') = 'manager' AS manager,
+    (SELECT min(number) FROM message INDEXED BY message_ready
+     WHERE state = 'ready' AND recipient = agent.name AND wakes = 1
+       AND (not_before IS NULL OR not_before <= ?1)) AS oldest
+  FROM agent
+  WHERE removed_at IS NULL
+    AND NOT EXISTS (SELECT 1 FROM turn INDEXED BY turn_open WHERE agent = agent.name AND ended_at IS NULL)
+    AND NOT EXISTS (SELECT 1 FROM park WHERE park.agent = agent.name AND reason <> 'slot'
+                    AND (until IS NULL OR until > ?1))
+) WHERE oldest IS NOT NULL ORDER BY manager DESC, oldest LIMIT ?2
+"""
+
+
+def free(tx: Transaction) -> int:
+    """How many more turns may run now."""
+    row = tx.row("SELECT count(*) AS n FROM turn INDEXED BY turn_open WHERE ended_at IS NULL AND boot = ?", tx.boot)
+    return max(0, tx.limits.max_running_turns - (row["n"] if row else 0))
+
+
+def line(tx: Transaction, length: int) -> tuple[str, ...]:
+    """The agents that may begin now if `length` of them may, first one first."""
+    return tuple(row["name"] for row in tx.rows(LINE, tx.now, length))
+
+
+def offer(tx: Transaction) -> None:
+    """Tell those that wait for a slot and may have one now; called whenever the line may have moved."""
+    waiting = {row["agent"] for row in tx.rows("SELECT agent FROM park WHERE reason = ?", Reason.SLOT)}
+    if not waiting:
+        return
+    for name in line(tx, free(tx)):
+        if name in waiting:
+            lift_reason(tx, name, Reason.SLOT, by="slot")

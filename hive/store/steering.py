@@ -1,0 +1,107 @@
+"""What an operator does to agents: park, pause, resume, kick, cancel.  Each is only a commit.
+
+The rule kept here: nothing is signalled; the harness sees a changed row when it looks.
+"""
+
+import sqlite3
+from collections.abc import Callable
+
+from hive.protocol.commands import CancelTurn, Kick, Lift, Park, Pause, Resume
+from hive.protocol.errors import Conflict, NotFound
+from hive.protocol.mail import Kind, Provenance
+from hive.protocol.names import OPERATOR, SYSTEM
+from hive.protocol.parking import EXITS, Exit, Reason
+from hive.store import slots
+from hive.store.mailbox import Draft, post
+from hive.store.parking import lift_reason, set_reason
+from hive.store.rows import live_agent, live_names, open_turn_of
+from hive.store.texts import check_text
+from hive.store.transaction import Transaction
+
+
+def park(tx: Transaction, command: Park) -> None:
+    """Add or renew a reason."""
+    live_agent(tx, command.agent)
+    set_reason(tx, command.agent, command.reason, until=command.until, detail=command.detail)
+    slots.offer(tx)
+
+
+def lift(tx: Transaction, command: Lift) -> bool:
+    """Take a reason away."""
+    live_agent(tx, command.agent)
+    return lift_reason(tx, command.agent, command.reason, command.by)
+
+
+def pause(tx: Transaction, command: Pause) -> tuple[str, ...]:
+    """Stop all claims of one or all; with `now` also ask their turns to stop."""
+    changed = tuple(name for name in _named(tx, command.agent) if _pause(tx, name, command))
+    slots.offer(tx)
+    return changed
+
+
+def _pause(tx: Transaction, name: str, command: Pause) -> bool:
+    changed = set_reason(tx, name, Reason.PAUSED, detail=f"by {command.by}")
+    turn = open_turn_of(tx, name)
+    if command.now and turn is not None and turn["stop_requested"] is None:
+        _request_stop(tx, turn, "requeue", command.by)
+        changed = True
+    return changed
+
+
+def resume(tx: Transaction, command: Resume) -> tuple[str, ...]:
+    """Lift what a resume lifts."""
+    names = _named(tx, command.agent)
+    return tuple(name for name in names if _lift_by(tx, name, lambda way: way.resumed, command.by))
+
+
+def kick(tx: Transaction, command: Kick) -> tuple[str, ...]:
+    """Lift what a kick lifts and leave a note that wakes."""
+    by_system = command.by == SYSTEM
+    text = check_text(command.text, "The text") or "A kick: look at what waits for you and go on with it."
+    names = _named(tx, command.agent)
+    for name in names:
+        _lift_by(tx, name, lambda way: way.kicked, command.by)
+        note = Draft(
+            recipient=name,
+            body=text,
+            size=len(text.encode()),
+            sender=SYSTEM if by_system else OPERATOR,
+            provenance=Provenance.SYSTEM if by_system else Provenance.OPERATOR,
+            kind=Kind.KICK,
+        )
+        post(tx, note)
+    return names
+
+
+def cancel_turn(tx: Transaction, command: CancelTurn) -> int:
+    """Ask the open turn to stop."""
+    live_agent(tx, command.agent)
+    turn = open_turn_of(tx, command.agent)
+    if turn is None:
+        raise NotFound(f"{command.agent} has no open turn; there is nothing to cancel.")
+    number: int = turn["number"]
+    if command.turn is not None and command.turn != number:
+        raise Conflict(f"{command.agent} is at turn {number}, not {command.turn} any more; nothing was cancelled.")
+    how = "requeue" if command.requeue else "cancel"
+    if turn["stop_requested"] != how:
+        _request_stop(tx, turn, how, command.by)
+    return number
+
+
+def _named(tx: Transaction, agent: str | None) -> tuple[str, ...]:
+    """The one agent named, or all of them."""
+    return live_names(tx) if agent is None else (live_agent(tx, agent)["name"],)
+
+
+def _lift_by(tx: Transaction, agent: str, way: Callable[[Exit], bool], by: str) -> bool:
+    """Take away the reasons with this way out.  Answers whether there were any."""
+    rows = tx.rows("SELECT reason FROM park WHERE agent = ?", agent)
+    ended = [Reason(row["reason"]) for row in rows if way(EXITS[Reason(row["reason"])])]
+    for reason in ended:
+        lift_reason(tx, agent, reason, by)
+    return bool(ended)
+
+
+def _request_stop(tx: Transaction, turn: sqlite3.Row, how: str, by: str) -> None:
+    tx.execute("UPDATE turn SET stop_requested = ? WHERE number = ?", how, turn["number"])
+    tx.journal("turn.stop", turn["agent"], turn["number"], how=how, by=by)

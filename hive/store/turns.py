@@ -1,0 +1,174 @@
+"""A turn's beginning and its end, each in one operation.
+
+The rule kept here: a turn row and the mail it holds come and go together, and only `CONSEQUENCES` says what
+an ending means.
+"""
+
+import sqlite3
+
+from attrs import evolve
+
+from hive.protocol.commands import (
+    BeginTurn,
+    ClaimIntoTurn,
+    EndOrphans,
+    EndTurn,
+    MarkSeen,
+    NotBegun,
+    TurnBegun,
+    Withdraw,
+)
+from hive.protocol.mail import ClaimedMail
+from hive.protocol.outcome import Outcome
+from hive.protocol.parking import EXITS, Parked, Reason
+from hive.store import claims, rows, slots
+from hive.store.endings import end
+from hive.store.notes import leave_restart_note
+from hive.store.parking import is_paused, lift_expired, lift_reason, reasons, set_reason
+from hive.store.transaction import Transaction
+from hive.store.verdicts import release_all
+
+LOOK_AGAIN_SECONDS = 1.0
+"""How soon somebody looks again who may not begin though a slot is free, because others come first."""
+
+
+def begin_turn(tx: Transaction, command: BeginTurn) -> TurnBegun | NotBegun:
+    """Open a turn with its mail, or say why not."""
+    agent = rows.agent_row(tx, command.agent)
+    if agent is None or agent["removed_at"] is not None:
+        return NotBegun(f"there is no agent {command.agent[:40]!r} (any more)")
+    lift_expired(tx, command.agent)
+    if obstacle := _obstacle(tx, command.agent):
+        return obstacle
+    limit = max(1, min(command.messages, agent["batch_limit"]))
+    batch = claims.next_for_turn(
+        tx, command.agent, limit, command.bytes, alone=is_alone(limit, agent["failures"])
+    )
+    if not batch:
+        lift_reason(tx, command.agent, Reason.SLOT, by="no mail")
+        return NotBegun("no mail waits", claims.next_due(tx, command.agent))
+    if obstacle := _no_slot(tx, command.agent):
+        return obstacle
+    return _begin(tx, command, batch)
+
+
+def is_alone(limit: int, failures: int) -> bool:
+    """Whether an agent's turns hold one message only, to find out which one makes them fail."""
+    return limit == 1 and failures > 0
+
+
+def _obstacle(tx: Transaction, agent: str) -> NotBegun | None:
+    parked = [one for one in reasons(tx, agent) if one.reason is not Reason.SLOT]
+    if parked:
+        ends = [one.until for one in parked if one.until is not None]
+        return NotBegun("; ".join(map(_words, parked)), min(ends, default=None))
+    turn = rows.open_turn_of(tx, agent)
+    return None if turn is None else NotBegun(f"turn {turn['number']} is still open")
+
+
+def _words(parked: Parked) -> str:
+    words = EXITS[parked.reason].words
+    return f"{words} ({parked.detail})" if parked.detail else words
+
+
+def _no_slot(tx: Transaction, agent: str) -> NotBegun | None:
+    free = slots.free(tx)
+    if agent in slots.line(tx, free):
+        lift_reason(tx, agent, Reason.SLOT, by="turn")
+        return None
+    running = tx.limits.max_running_turns - free
+    set_reason(tx, agent, Reason.SLOT, detail=f"{tx.limits.max_running_turns} turns may run at a time")
+    look = tx.now + LOOK_AGAIN_SECONDS if free else None
+    return NotBegun(f"waiting for a free slot: {running} turns run, others come first", look)
+
+
+def _begin(tx: Transaction, command: BeginTurn, batch: list[sqlite3.Row]) -> TurnBegun:
+    hops = max(row["hops"] for row in batch)
+    cursor = tx.execute(
+        "INSERT INTO turn (agent, boot, incarnation, started_at, hops) VALUES (?, ?, ?, ?, ?)",
+        *(command.agent, tx.boot, command.incarnation, tx.now, hops),
+    )
+    assert cursor.lastrowid is not None
+    turn = cursor.lastrowid
+    tx.journal(
+        "turn.started",
+        command.agent,
+        turn,
+        messages=[row["id"] for row in batch],
+        hops=hops,
+        incarnation=command.incarnation,
+    )
+    held = tuple(claims.claim_for_turn(tx, row, turn) for row in batch)
+    return TurnBegun(turn, command.agent, held, claims.deliverable(tx, command.agent), hops)
+
+
+def claim_into_turn(tx: Transaction, command: ClaimIntoTurn) -> tuple[ClaimedMail, ...]:
+    """Claim more mail into an open turn, unless it is to stop, its agent is paused or its mail is tried alone."""
+    turn = open_turn(tx, command.turn)
+    if turn is None or turn["stop_requested"] is not None or is_paused(tx, turn["agent"]):
+        return ()
+    agent = rows.live_agent(tx, turn["agent"])
+    if is_alone(agent["batch_limit"], agent["failures"]):
+        return ()
+    batch = claims.next_for_recv(tx, turn["agent"], max(1, command.limit))
+    if batch:
+        hops = max(row["hops"] for row in batch)
+        tx.execute("UPDATE turn SET hops = max(hops, ?) WHERE number = ?", hops, command.turn)
+    return tuple(claims.claim_for_turn(tx, row, command.turn) for row in batch)
+
+
+def open_turn(tx: Transaction, number: int) -> sqlite3.Row | None:
+    """The turn of this number if it is open and of this boot."""
+    return tx.row("SELECT * FROM turn WHERE number = ? AND ended_at IS NULL AND boot = ?", number, tx.boot)
+
+
+def mark_seen(tx: Transaction, command: MarkSeen) -> None:
+    """Note the evidence that the model was given these messages."""
+    if open_turn(tx, command.turn) is None:
+        return
+    for number in command.messages:
+        marked = tx.execute(
+            "UPDATE turn_message SET seen = 1 WHERE turn = ? AND message = ? AND seen = 0 AND verdict IS NULL",
+            *(command.turn, number),
+        )
+        if marked.rowcount:
+            rows.record(tx, "msg.seen", rows.message(tx, str(number)))
+
+
+def withdraw(tx: Transaction, command: Withdraw) -> None:
+    """Give back what was claimed into a turn and never shown."""
+    if open_turn(tx, command.turn) is None:
+        return
+    for number in command.messages:
+        held = tx.rows(
+            "SELECT message AS number, claim FROM turn_message WHERE turn = ? AND message = ? AND seen = 0",
+            *(command.turn, number),
+        )
+        release_all(tx, held, "withdrawn: it was not shown to the model")
+
+
+def end_turn(tx: Transaction, command: EndTurn) -> None:
+    """Record an ending and give all verdicts."""
+    turn = open_turn(tx, command.turn)
+    if turn is None:
+        return
+    mark_seen(tx, MarkSeen(command.turn, command.seen))
+    if command.outcome is Outcome.CANCELLED and turn["stop_requested"] == "requeue":
+        command = evolve(command, outcome=Outcome.REQUEUED)
+    end(tx, turn, command)
+
+
+def end_orphans(tx: Transaction, command: EndOrphans) -> tuple[int, ...]:
+    """End the turn that an earlier incarnation or boot left open, and wake the agent with a note."""
+    turn = rows.open_turn_of(tx, command.agent)
+    if turn is None or (turn["incarnation"] == command.incarnation and turn["boot"] == tx.boot):
+        return ()
+    interrupt(tx, turn, command.why)
+    return (turn["number"],)
+
+
+def interrupt(tx: Transaction, turn: sqlite3.Row, why: str) -> None:
+    """End an open turn of whatever boot as interrupted and leave a note that wakes its agent."""
+    end(tx, turn, EndTurn(turn["number"], Outcome.INTERRUPTED, error=why))
+    text = f"You were restarted while turn {turn['number']} ran: {why}. Look at what is done before you go on."
+    leave_restart_note(tx, turn["agent"], text, wakes=True)
