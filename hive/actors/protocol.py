@@ -13,9 +13,25 @@ from hive.protocol.commands import Command, Once
 
 T = TypeVar("T")
 
+WRITER = "writer"
 BROKER = "broker"
 STEWARD = "steward"
+WATCHER = "watcher"
+JANITOR = "janitor"
 AGENTS = "agents"
+
+HARNESS_PREFIX = "agent:"
+"""No infrastructure actor's name has a colon, so an agent may be called `broker`."""
+
+
+def harness_of(agent: str) -> str:
+    """The actor that runs this agent."""
+    return f"{HARNESS_PREFIX}{agent}"
+
+
+def agent_of(harness: str) -> str:
+    """The agent that this actor runs."""
+    return harness.removeprefix(HARNESS_PREFIX)
 
 
 @frozen
@@ -29,3 +45,11 @@ class Perform(Request[T], Generic[T]):
 @frozen
 class Look(Message):
     """A hint: something that concerns you may have changed.  Losing it costs latency only."""
+
+
+@frozen
+class Rebuild(Request[None]):
+    """Ask the watcher to replace an agent's box; answered when the intent is committed."""
+
+    agent: str
+    cause: str = "rebuilt"

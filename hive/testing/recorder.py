@@ -42,7 +42,9 @@ class FactLog:
 
     def _matching(self, kind: type[F], attributes: dict[str, object]) -> Iterator[F]:
         for fact in self.facts:
-            if isinstance(fact, kind) and all(getattr(fact, name) == value for name, value in attributes.items()):
+            if isinstance(fact, kind) and all(
+                getattr(fact, name) == value for name, value in attributes.items()
+            ):
                 yield fact
 
     async def wait_for(self, kind: type[F], *, count: int = 1, **attributes: object) -> F:

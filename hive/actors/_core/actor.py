@@ -144,11 +144,23 @@ class _Loop:
             if not isinstance(error, Exception):
                 raise  # Cancelled: the message is not to blame, and goes back when this incarnation has ended.
             judgement = judge(error, envelope, cell.name)
-            self._end(envelope, started, judgement.verdict, judgement.answer, settle=not (judgement.leaves and life.kept))
+            self._end(
+                envelope,
+                started,
+                judgement.verdict,
+                judgement.answer,
+                settle=not (judgement.leaves and life.kept),
+            )
             if judgement.crashes:
                 raise
             return not judgement.leaves
-        self._end(envelope, started, DONE, outcome.Value(answer) if envelope.reply else None, settle=life.kept is None)
+        self._end(
+            envelope,
+            started,
+            DONE,
+            outcome.Value(answer) if envelope.reply else None,
+            settle=life.kept is None,
+        )
         return True
 
     async def _perform(self, envelope: Envelope) -> object:
@@ -181,4 +193,16 @@ class _Loop:
         if cell.runtime.bus.hears(HandlingEnded):
             named = "Held" if carried_out is None else type(carried_out).__name__
             seconds = cell.runtime.now() - started
-            cell.publish(HandlingEnded(cell.name, life.number, envelope.kind, envelope.id, envelope.cause, envelope.sender, attempt, seconds, named))
+            cell.publish(
+                HandlingEnded(
+                    cell.name,
+                    life.number,
+                    envelope.kind,
+                    envelope.id,
+                    envelope.cause,
+                    envelope.sender,
+                    attempt,
+                    seconds,
+                    named,
+                )
+            )

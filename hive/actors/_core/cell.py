@@ -85,7 +85,9 @@ class ChildSpec:
             message = "a child needs a name"
             raise InvalidSpec(message)
         if not callable(self.start):
-            message = f"{self.name!r}: start must be a factory, such as a class or a lambda, not {self.start!r}"
+            message = (
+                f"{self.name!r}: start must be a factory, such as a class or a lambda, not {self.start!r}"
+            )
             raise InvalidSpec(message)
         if self.attempts < 1:
             message = f"{self.name!r}: a message needs at least one attempt, not {self.attempts}"
@@ -193,7 +195,9 @@ class Cell:
         with `stop`.
         """
         if self.life is not None and not self.life.gone.is_set():
-            raise StartFailed(self.name, describe(StillLeaving("its last incarnation has not left"))) from StillLeaving()
+            raise StartFailed(
+                self.name, describe(StillLeaving("its last incarnation has not left"))
+            ) from StillLeaving()
         life = self._conceive()
         nursery.start_soon(self._live, life, name=f"{self.name}.{life.number}")
         try:
@@ -253,7 +257,8 @@ class Cell:
         life.gone.set()
         if life.ready_at is not None:
             self.publish(ActorExited(self.name, life.number, life.exit))
-            self.report(life)
+            if error is None or isinstance(error, Exception):
+                self.report(life)
         life.settled.set()
 
     def _give_back(self, exit_: Exit) -> None:
@@ -379,7 +384,9 @@ class Cell:
             self._wake_sender()
         return envelope
 
-    def settle(self, envelope: Envelope, claim: int, verdict: Verdict, answer: outcome.Outcome[object] | None) -> Verdict:
+    def settle(
+        self, envelope: Envelope, claim: int, verdict: Verdict, answer: outcome.Outcome[object] | None
+    ) -> Verdict:
         """End a claim, tell whoever waits for the answer, and return the verdict that was carried out.
 
         A question is never retried: its asker is told of the crash. A message whose attempts are spent is buried.

@@ -121,14 +121,14 @@ class WouldDeadlock(HiveError):
         self.ring = tuple(ring)
 
 
-class Leave(Exception):  # noqa: N818  - an instruction, not a failure
+class Leave(Exception):
     """Raised by a handler: this message is done, and the actor leaves normally.
 
     An asker that has not been answered is told that the actor stopped.
     """
 
 
-class Snooze(Exception):  # noqa: N818  - an instruction, not a failure
+class Snooze(Exception):
     """Raised by a handler: give me this message again in so many seconds. It costs no attempt; an asker waits on."""
 
     def __init__(self, seconds: float) -> None:
@@ -136,7 +136,7 @@ class Snooze(Exception):  # noqa: N818  - an instruction, not a failure
         self.seconds = seconds
 
 
-class Decline(Exception):  # noqa: N818  - an instruction, not a failure
+class Decline(Exception):
     """Raised by a handler: the answer to this request is an error. It is raised at the asker; the actor goes on.
 
     Where nobody asked, the message is buried, so that the error is seen.
@@ -147,7 +147,7 @@ class Decline(Exception):  # noqa: N818  - an instruction, not a failure
         self.error = error
 
 
-class Reject(Exception):  # noqa: N818  - an instruction, not a failure
+class Reject(Exception):
     """Raised by a handler: this message can never be handled. It is buried; an asker gets the error; the actor goes on."""
 
     def __init__(self, error: Exception) -> None:

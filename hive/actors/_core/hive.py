@@ -12,7 +12,7 @@ from attrs import define, field
 
 from .bus import Bus
 from .cell import Cell, ChildSpec, Incarnation
-from .errors import NoSuchActor
+from .errors import NoSuchActor, StartFailed
 from .essence import essence
 from .policy import Budget, Crashed, Grace, RestartWindow, Strategy
 from .ref import Ref
@@ -83,6 +83,16 @@ class Hive:
         if isinstance(self._root.life.exit, Crashed):
             raise self._root.life.exit.error
 
+    async def open(self, nursery: trio.Nursery) -> None:
+        """Start everybody, in order. Raises what the one that could not start failed with."""
+        try:
+            await self._root.start(nursery)
+        except StartFailed as failed:
+            reason = failed.__cause__ or failed
+        else:
+            return
+        raise reason
+
     async def close(self) -> None:
         """Stop, whatever else is going on, and wait until everybody has left."""
         with trio.CancelScope(shield=True):
@@ -104,24 +114,29 @@ async def open_hive(
     If they cannot start, that is raised here and nothing is left running. If the root fails later, because its
     restarts are exhausted, the block is cancelled and the failure raised, its causes chained.
     """
-    runtime = Runtime(random or chance.Random(), wall, trio.lowlevel.current_clock().current_time, bus or Bus())
+    clock = trio.lowlevel.current_clock()
+    runtime = Runtime(random or chance.Random(), wall, clock.current_time, bus or Bus())
+    failure: BaseException | None = None
     try:
         async with trio.open_nursery() as nursery:
 
             def ended(life: Incarnation) -> None:
+                nonlocal failure
                 hive.ended.set()
                 if isinstance(life.exit, Crashed):
+                    failure = life.exit.error
                     nursery.cancel_scope.cancel(reason="the root supervisor failed")
 
-            spec = ChildSpec(
+            tree = ChildSpec(
                 ROOT, lambda: Supervisor(specs, strategy, budget=budget), grace=Grace.unbounded_shutdown()
             )
-            root = Cell(spec, runtime, RestartWindow(budget), ended)
-            hive = Hive(runtime, root)
+            hive = Hive(runtime, Cell(tree, runtime, RestartWindow(budget), ended))
             try:
-                await root.start(nursery)
+                await hive.open(nursery)
                 yield hive
             finally:
                 await hive.close()
     except BaseExceptionGroup as group:
-        raise essence(group) from None
+        failure = essence(group)
+    if failure is not None:
+        raise failure

@@ -71,7 +71,7 @@ class Overflow(enum.Enum):
     DROP_OLDEST = "the oldest waiting message becomes a dead letter"
 
 
-class NoRoom(Exception):  # noqa: N818  - internal to the kernel: the cell turns it into Full
+class NoRoom(Exception):
     """The mailbox is full and its overflow rule does not make room."""
 
 

@@ -83,7 +83,13 @@ class SupervisorSnapshot:
         if self.name == name:
             return self
         for child in self.children:
-            found = child.find(name) if isinstance(child, SupervisorSnapshot) else child if child.name == name else None
+            found = (
+                child.find(name)
+                if isinstance(child, SupervisorSnapshot)
+                else child
+                if child.name == name
+                else None
+            )
             if found is not None:
                 return found
         return None

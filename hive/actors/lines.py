@@ -1,0 +1,108 @@
+"""What a turn leaves in its agent's stream, one row an event.
+
+The rule kept here: a row is bounded, whatever a model or a tool says.  Pure.
+"""
+
+from collections.abc import Iterable
+from typing import assert_never
+
+
+from hive.agents.events import (
+    Noted,
+    PromptAccepted,
+    Result,
+    Said,
+    SessionOpened,
+    Thought,
+    ToolCalled,
+    ToolReturned,
+    TurnEvent,
+    Used,
+)
+from hive.protocol.commands import StreamRow
+from hive.protocol.mail import ClaimedMail
+
+TEXT_CHARACTERS = 8_000
+"""The longest text in a row; what is cut off is said."""
+
+HEAD_CHARACTERS = 160
+"""How much of a message is shown where it enters the stream."""
+
+
+def header(turn: int, mail: Iterable[ClaimedMail]) -> tuple[StreamRow, ...]:
+    """The rows a turn begins with: itself, and the mail it holds."""
+    messages = tuple(claimed.mail for claimed in mail)
+    return (
+        StreamRow("turn", {"turn": turn, "messages": [message.id for message in messages]}),
+        *incoming(mail),
+    )
+
+
+def incoming(mail: Iterable[ClaimedMail]) -> tuple[StreamRow, ...]:
+    """Mail on its way into the model."""
+    return tuple(
+        StreamRow(
+            "mail",
+            {
+                "id": claimed.mail.id,
+                "from": claimed.mail.sender,
+                "label": claimed.mail.label,
+                "head": claimed.mail.body[:HEAD_CHARACTERS],
+            },
+        )
+        for claimed in mail
+    )
+
+
+def row(event: TurnEvent) -> StreamRow:
+    """One event as a row."""
+    match event:
+        case SessionOpened():
+            return StreamRow(
+                "opened", {"session": event.session, "model": event.model, "tools": event.tools_ok}
+            )
+        case PromptAccepted():
+            return StreamRow("shown", {"messages": list(event.messages)})
+        case Said():
+            return StreamRow("say", {"text": cut(event.text)})
+        case Thought():
+            return StreamRow("think", {"text": cut(event.text)})
+        case ToolCalled():
+            arguments = {name: _cut_value(value) for name, value in event.arguments.items()}
+            return StreamRow("tool", {"id": event.id, "tool": event.tool, "arguments": arguments})
+        case ToolReturned():
+            return StreamRow("output", {"id": event.id, "ok": event.ok, "text": cut(event.text)})
+        case Noted():
+            return StreamRow("note", {"what": event.what, "text": cut(event.text)})
+        case Used():
+            return StreamRow(
+                "usage",
+                {
+                    "input_tokens": event.usage.input_tokens,
+                    "output_tokens": event.usage.output_tokens,
+                    "cost_usd": event.usage.cost_usd,
+                },
+            )
+        case Result():
+            error = None if event.error is None else event.error.value
+            return StreamRow(
+                "result", {"text": cut(event.text), "error": error, "detail": cut(event.detail)}
+            )
+        case _:
+            assert_never(event)
+
+
+def cut(text: str) -> str:
+    """Text short enough for a row."""
+    lost = len(text) - TEXT_CHARACTERS
+    return text if lost <= 0 else f"{text[:TEXT_CHARACTERS]}… ({lost} more characters)"
+
+
+def _cut_value(value: object) -> object:
+    match value:
+        case str():
+            return cut(value)
+        case bool() | int() | float() | None:
+            return value
+        case _:
+            return cut(repr(value))
