@@ -21,7 +21,7 @@ from __future__ import annotations
 import errno
 import logging
 import socket
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSet
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableSet
 from contextlib import contextmanager, suppress
 from math import inf
 from pathlib import Path
@@ -46,6 +46,7 @@ from hypercorn.typing import (
 )
 from hypercorn.utils import LifespanFailureError, UnexpectedMessageError, wrap_app
 
+from hive.actors import Cell
 from hive.sockets import Credentials, peer_credentials
 
 FAREWELL = 1.0
@@ -135,8 +136,17 @@ class HttpServer:
     limits: Limits = field(factory=Limits, kw_only=True)
     _incarnation: _Incarnation | None = field(default=None, init=False)
 
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Serve until `stop` or a cancellation; started when connections are being accepted.
+    async def serve(self, cell: Cell, *, task_status: trio.TaskStatus[None]) -> None:
+        """Live in a supervisor's cell; give the child's spec a shutdown grace above ours."""
+        await self.run(until=cell.wait_stopping, task_status=task_status)
+
+    async def run(
+        self,
+        *,
+        until: Callable[[], Awaitable[object]] = trio.sleep_forever,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Serve until `until` returns or we are cancelled; started when connections are being accepted.
 
         Either way leaving takes at most `grace` plus `LIFESPAN_SHUTDOWN` seconds, and what is under way may
         end in that time. Raises what the application's lifespan failed with.
@@ -148,7 +158,7 @@ class HttpServer:
                 try:
                     await incarnation.ready.wait()
                     task_status.started()
-                    await incarnation.stopping.wait()
+                    await until()
                 finally:
                     incarnation.stop()
         except BaseExceptionGroup as group:
@@ -156,11 +166,6 @@ class HttpServer:
             raise only from only.__cause__
         finally:
             self._incarnation = None
-
-    def stop(self) -> None:
-        """Begin to leave; the incarnation that serves now, if any, ends within its grace."""
-        if self._incarnation:
-            self._incarnation.stop()
 
     def add_listener(self, endpoint: Endpoint) -> None:
         """Accept from one more socket, at once and in every later incarnation."""
@@ -193,6 +198,7 @@ class _Incarnation:
     _listeners: dict[Endpoint, _Listener] = field(factory=dict)
     _state: LifespanState = field(factory=dict)
     _nursery: trio.Nursery | None = None
+    _failing: bool = False
 
     async def live(self) -> None:
         with self._protection:
@@ -202,13 +208,20 @@ class _Incarnation:
                 )
                 background.start_soon(lifespan.handle_lifespan)
                 await lifespan.wait_for_startup()
+                await self._heed_failure()
                 await self._serve()
                 # Already over where the application knows no lifespan.
                 if not lifespan.shutdown.is_set():
                     await lifespan.wait_for_shutdown()
+                await self._heed_failure()
                 background.cancel_scope.cancel()
         if self._protection.cancelled_caught:
             self.server.on_error(trio.TooSlowError("the application's lifespan did not shut down in time"))
+
+    async def _heed_failure(self) -> None:
+        if self._failing:
+            # hypercorn says that a stage is over and raises only then: going on would hide the error.
+            await trio.sleep_forever()
 
     async def _serve(self) -> None:
         async with trio.open_nursery() as self._nursery:
@@ -249,6 +262,7 @@ class _Incarnation:
         try:
             await self.server.app(scope, receive_lifespan, send)
         except Exception as error:
+            self._failing = asked
             if not asked or isinstance(error, LifespanFailureError):
                 raise
             raise LifespanFailureError("the application", repr(error)) from error

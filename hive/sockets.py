@@ -16,6 +16,8 @@ from typing import Protocol
 
 from attrs import frozen
 
+from hive.actors import HiveError
+
 BACKLOG = 128
 """Connections the kernel keeps waiting for us, also while no server is accepting."""
 
@@ -32,7 +34,7 @@ _LISTENING = "0A"
 _CREDENTIALS = struct.Struct("iII")
 
 
-class CannotListen(Exception):
+class CannotListen(HiveError):
     """An address cannot be listened on. The text says why, and what to change."""
 
 
