@@ -30,11 +30,12 @@ def add_agent(tx: Transaction, command: AddAgent) -> None:
     tx.execute(
         "INSERT INTO agent (name, settings, added_at, batch_limit, idle_since) VALUES (?1, ?2, ?3, ?4, ?3)"
         " ON CONFLICT (name) DO UPDATE SET settings = ?2, added_at = ?3, batch_limit = ?4, idle_since = ?3,"
-        " removed_at = NULL, status = '', status_at = NULL, failures = 0, dead_in_a_row = 0, interruptions = 0,"
-        " client_token = NULL, client_seen_at = NULL",
+        " removed_at = NULL, status = '', status_at = NULL, client_token = NULL, client_seen_at = NULL,"
+        " failures = 0, dead_in_a_row = 0, interruptions = 0",
         *(command.name, rows.settings_text(command.settings), tx.now, tx.limits.batch_messages),
     )
-    tx.journal("agent.added", command.name, command.name, settings=asdict(command.settings), by=command.by)
+    settings = asdict(command.settings)
+    tx.journal("agent.added", command.name, command.name, settings=settings, by=command.by)
 
 
 def _check_new(tx: Transaction, name: str, settings: Settings) -> None:
@@ -42,7 +43,7 @@ def _check_new(tx: Transaction, name: str, settings: Settings) -> None:
     if settings.role not in ROLES:
         raise Malformed(f"{settings.role[:40]!r} is not a role; use {' or '.join(ROLES)}.")
     if name == MANAGER and settings.role != MANAGER:
-        raise Malformed(f"Mail to {MANAGER!r} goes to the agent with that role; give it the role or another name.")
+        raise Malformed(f"Mail to {MANAGER!r} goes to who has that role; choose the role or another name.")
     if rows.is_live(tx, name):
         raise Conflict(f"There is an agent {name!r} already; choose another name, or remove it first.")
     manager = rows.manager_name(tx)
@@ -68,7 +69,9 @@ def remove_agent(tx: Transaction, command: RemoveAgent) -> int:
 
 def _bury_all(tx: Transaction, agent: str) -> list[sqlite3.Row]:
     claimed = tx.rows(
-        "SELECT number, claim FROM message INDEXED BY message_claimed WHERE state = 'claimed' AND recipient = ?", agent
+        "SELECT number, claim FROM message INDEXED BY message_claimed"
+        " WHERE state = 'claimed' AND recipient = ?",
+        agent,
     )
     change = Change(Verdict.DEAD, REMOVED)
     dead = [settle(tx, row["number"], row["claim"], change) for row in claimed]

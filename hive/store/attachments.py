@@ -63,18 +63,20 @@ def whole_body(tx: Transaction, text: str, sha256: str | None) -> str:
 
 def _keep(tx: Transaction, sender: str, text: str, size: int, *, bounded: bool) -> str:
     digest = hashlib.sha256(text.encode()).hexdigest()
-    if tx.row("SELECT 1 FROM attached WHERE sender = ? AND sha256 = ?", sender, digest) is not None:
-        return digest
-    if bounded and (used := _used(tx, sender)) + size > tx.limits.attached_bytes_per_sender:
+    known = tx.row("SELECT 1 FROM attached WHERE sender = ? AND sha256 = ?", sender, digest) is not None
+    if bounded and not known and (used := _used(tx, sender)) + size > tx.limits.attached_bytes_per_sender:
         raise Refused(
-            f"Your attachments take {used} of {tx.limits.attached_bytes_per_sender} bytes and this one has {size}."
-            f" Shorten the body to {INLINE_BYTES} bytes, or put it into a file and send the path."
+            f"Your attachments take {used} of {tx.limits.attached_bytes_per_sender} bytes"
+            f" and this one has {size}. Shorten the body to {INLINE_BYTES} bytes,"
+            " or put it into a file and send the path."
         )
+    # Whoever stores it again is about to name it: retention counts from now.
     tx.execute(
-        "INSERT INTO attachment (sha256, body, size, at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        "INSERT INTO attachment (sha256, body, size, at) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT DO UPDATE SET at = excluded.at",
         *(digest, text, size, tx.now),
     )
-    tx.execute("INSERT INTO attached (sender, sha256) VALUES (?, ?)", sender, digest)
+    tx.execute("INSERT INTO attached (sender, sha256) VALUES (?, ?) ON CONFLICT DO NOTHING", sender, digest)
     return digest
 
 

@@ -19,7 +19,7 @@ def box_started(tx: Transaction, command: BoxStarted) -> int:
     tx.execute("UPDATE agent SET epoch = ? WHERE name = ?", epoch, command.agent)
     tx.journal("box.started", command.agent, command.agent, epoch=epoch, cause=cause)
     lift_reason(tx, command.agent, Reason.BOX_DOWN, by="box")
-    text = f"Your box was started: {cause}. Processes that ran in it before are gone; files are where they were."
+    text = f"Your box was started: {cause}. What ran in it before is gone; files are where they were."
     leave_restart_note(tx, command.agent, text, wakes=command.wakes)
     return epoch
 

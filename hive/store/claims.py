@@ -7,6 +7,8 @@ whether a verdict still holds.  Urgent mail goes first, but never alone where th
 import sqlite3
 from collections.abc import Iterable, Sequence
 
+from attrs import frozen
+
 from hive.protocol.mail import ClaimedMail, Redelivery
 from hive.store.rows import mail_of, record
 from hive.store.texts import one_line
@@ -108,9 +110,19 @@ def next_due(tx: Transaction, agent: str) -> float | None:
     return None if row is None else row["at"]
 
 
+@frozen
+class Holder:
+    """Who takes mail in hand: a turn, or a client until its lease ends."""
+
+    turn: int | None = None
+    client: str | None = None
+    ends_at: float | None = None
+
+
 def claim_for_turn(tx: Transaction, row: sqlite3.Row, turn: int) -> ClaimedMail:
     """Take one ready message into an open turn."""
-    claim = _draw(tx, row, turn=turn)
+    holder = Holder(turn=turn)
+    claim = _draw(tx, row["number"], holder)
     waited = tx.now - max(row["ready_at"], row["not_before"] or 0.0)
     tx.execute(
         "INSERT INTO turn_message (turn, message, claim, first, waited)"
@@ -118,48 +130,33 @@ def claim_for_turn(tx: Transaction, row: sqlite3.Row, turn: int) -> ClaimedMail:
         " ON CONFLICT (turn, message) DO UPDATE SET claim = excluded.claim, seen = 0, verdict = NULL",
         *(turn, row["number"], claim, waited),
     )
-    return _taken(tx, row["number"], claim, turn=turn)
+    return _take(tx, row["number"], claim, holder)
 
 
-def claim_for_client(tx: Transaction, row: sqlite3.Row, holder: str, ends_at: float) -> ClaimedMail:
+def claim_for_client(tx: Transaction, row: sqlite3.Row, client: str, ends_at: float) -> ClaimedMail:
     """Take one ready message for a client, until its lease ends."""
-    claim = _draw(tx, row, holder=holder, ends_at=ends_at)
-    return _taken(tx, row["number"], claim, holder=holder, ends_at=ends_at)
+    holder = Holder(client=client, ends_at=ends_at)
+    return _take(tx, row["number"], _draw(tx, row["number"], holder), holder)
 
 
-def _draw(
-    tx: Transaction,
-    row: sqlite3.Row,
-    *,
-    turn: int | None = None,
-    holder: str | None = None,
-    ends_at: float | None = None,
-) -> int:
+def _draw(tx: Transaction, number: int, holder: Holder) -> int:
     cursor = tx.execute(
         "INSERT INTO claim (message, turn, holder, claimed_at, ends_at) VALUES (?, ?, ?, ?, ?)",
-        *(row["number"], turn, holder, tx.now, ends_at),
+        *(number, holder.turn, holder.client, tx.now, holder.ends_at),
     )
     assert cursor.lastrowid is not None
     return cursor.lastrowid
 
 
-def _taken(
-    tx: Transaction,
-    number: int,
-    claim: int,
-    *,
-    turn: int | None = None,
-    holder: str | None = None,
-    ends_at: float | None = None,
-) -> ClaimedMail:
+def _take(tx: Transaction, number: int, claim: int, holder: Holder) -> ClaimedMail:
     row = tx.row(
         "UPDATE message SET state = 'claimed', claim = ?, turn = ?, lease_ends_at = ?, why = NULL"
         " WHERE number = ? AND state = 'ready' RETURNING *",
-        *(claim, turn, ends_at, number),
+        *(claim, holder.turn, holder.ends_at, number),
     )
     assert row is not None  # picked in this very transaction
-    record(tx, "msg.claimed", row, claim=claim, holder=holder)
-    return ClaimedMail(mail_of(row), claim, _redeliveries(tx, number, turn))
+    record(tx, "msg.claimed", row, claim=claim, holder=holder.client)
+    return ClaimedMail(mail_of(row), claim, _redeliveries(tx, number, holder.turn))
 
 
 def _redeliveries(tx: Transaction, number: int, turn: int | None) -> tuple[Redelivery, ...]:

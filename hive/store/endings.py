@@ -79,7 +79,8 @@ def _judge(row: sqlite3.Row, ending: EndTurn, batch: int, turn: int, attempts: i
         case Settlement.DONE:
             return Change(Verdict.DONE, consequence.note or f"handled in turn {turn}")
         case Settlement.RELEASE:
-            return Change(Verdict.RELEASED, consequence.note or how, interruptions=int(consequence.interruption))
+            interruptions = int(consequence.interruption)
+            return Change(Verdict.RELEASED, consequence.note or how, interruptions=interruptions)
         case Settlement.RETRY:
             return _retry(row, ending, batch, how, attempts)
         case _:
@@ -143,9 +144,11 @@ def _consequences(tx: Transaction, name: str, ending: EndTurn, balance: _Balance
     if consequence.park is not None:
         set_reason(tx, name, consequence.park, until=_until(ending), detail=head(mended(ending.error)))
     if balance.settled[Verdict.DEAD] and dead >= DEAD_LETTERS_IN_A_ROW:
-        set_reason(tx, name, Reason.FAILING, detail=f"the last one is {_names(balance.settled[Verdict.DEAD])}")
+        detail = f"the last one is {_names(balance.settled[Verdict.DEAD])}"
+        set_reason(tx, name, Reason.FAILING, detail=detail)
     if consequence.interruption and interruptions >= tx.limits.interruptions:
-        set_reason(tx, name, Reason.INTERRUPTED, detail=f"{interruptions} times, at last with {_names(balance.held)}")
+        detail = f"{interruptions} times, at last with {_names(balance.held)}"
+        set_reason(tx, name, Reason.INTERRUPTED, detail=detail)
 
 
 def _until(ending: EndTurn) -> float | None:

@@ -1,7 +1,7 @@
 """The loop guard: mail between agents cannot go on for ever without anybody from outside.
 
-Two measures: `hops`, how long the chain behind a message is, and how much one pair has written each other.
-The rule kept here: what hive and the operator say is never held back, and neither is what is said to a person.
+Two measures: `hops`, how long the chain behind a message is, and how much a pair has written each other.
+The rule kept here: what hive and the operator say is never held back, nor is what is said to a person.
 """
 
 from hive.protocol.commands import Send
@@ -64,15 +64,16 @@ def why_blocked(tx: Transaction, send: Send, recipient: str, hops: int) -> str |
         return f"{hops} hops without input from outside"
     # A wish for another turn of one's own is bounded by its hops; it is no conversation.
     if recipient != send.sender and _written(tx, send.sender, recipient) >= tx.limits.pair_messages:
-        minutes = tx.limits.pair_seconds / 60
-        return f"{tx.limits.pair_messages} messages between {send.sender} and {recipient} within {minutes:g} minutes"
+        pair, minutes = f"{send.sender} and {recipient}", tx.limits.pair_seconds / 60
+        return f"{tx.limits.pair_messages} messages between {pair} within {minutes:g} minutes"
     return None
 
 
 def _written(tx: Transaction, one: str, other: str) -> int:
     """How many messages the pair has exchanged since the window began or somebody from outside came in."""
-    since = max(tx.now - tx.limits.pair_seconds, _last_input(tx, one), _last_input(tx, other), _released(tx, one, other))
-    return sum(_count(tx, sender, recipient, since) for sender, recipient in ((one, other), (other, one)))
+    inputs = (_last_input(tx, one), _last_input(tx, other), _released(tx, one, other))
+    since = max(tx.now - tx.limits.pair_seconds, *inputs)
+    return _count(tx, one, other, since) + _count(tx, other, one, since)
 
 
 def _count(tx: Transaction, sender: str, recipient: str, since: float) -> int:
@@ -86,7 +87,8 @@ def _count(tx: Transaction, sender: str, recipient: str, since: float) -> int:
 
 def _last_input(tx: Transaction, agent: str) -> float:
     row = tx.row(
-        "SELECT max(created_at) AS at FROM message INDEXED BY message_sender WHERE sender = ? AND recipient = ?",
+        "SELECT max(created_at) AS at FROM message INDEXED BY message_sender"
+        " WHERE sender = ? AND recipient = ?",
         *(OPERATOR, agent),
     )
     return 0.0 if row is None or row["at"] is None else float(row["at"])

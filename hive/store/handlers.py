@@ -7,7 +7,18 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from hive.protocol import commands
-from hive.store import agents, attachments, boxes, leases, operator, send, steering, tokens, turns
+from hive.store import (
+    agents,
+    attachments,
+    boxes,
+    leases,
+    operator,
+    retention,
+    send,
+    steering,
+    tokens,
+    turns,
+)
 from hive.store.transaction import Transaction
 
 # The argument's type is the key's; the type system has no words for that.
@@ -51,4 +62,5 @@ HANDLERS: Mapping[type[commands.Command[Any]], Handler] = {
     commands.TouchClient: tokens.touch_client,
     commands.AddWebSession: tokens.add_web_session,
     commands.RevokeWebSession: tokens.revoke_web_session,
+    commands.Sweep: retention.sweep,
 }

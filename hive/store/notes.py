@@ -58,7 +58,7 @@ def _by_sender(tx: Transaction, mail: Iterable[sqlite3.Row]) -> dict[str, list[s
 
 def _list(mail: Sequence[sqlite3.Row]) -> str:
     names = [
-        f"your message #{row['number']} ({row['id']}) to {row['recipient']}, \"{one_line(row['body'], WORDS)}\""
+        f"your message #{row['number']} ({row['id']}) to {row['recipient']}: {one_line(row['body'], WORDS)!r}"
         for row in mail[:LISTED]
     ]
     more = [f"and {len(mail) - LISTED} more"] if len(mail) > LISTED else []

@@ -82,7 +82,7 @@ def message(tx: Transaction, ref: str) -> sqlite3.Row:
     elif storable(ref):
         row = tx.row("SELECT * FROM message WHERE id = ?", ref)
     if row is None:
-        raise NotFound(f"There is no message {ref[:40]!r}; give an id (m-…) or a number (#12) from your inbox.")
+        raise NotFound(f"There is no message {ref[:40]!r}; give an id (m-…) or a number (#12) of your inbox.")
     return row
 
 
@@ -101,7 +101,8 @@ def live_agent(tx: Transaction, name: str) -> sqlite3.Row:
 
 def live_names(tx: Transaction) -> tuple[str, ...]:
     """Names of all agents that have not been removed, sorted."""
-    return tuple(row["name"] for row in tx.rows("SELECT name FROM agent WHERE removed_at IS NULL ORDER BY name"))
+    live = tx.rows("SELECT name FROM agent WHERE removed_at IS NULL ORDER BY name")
+    return tuple(row["name"] for row in live)
 
 
 def is_live(tx: Transaction, name: str) -> bool:
@@ -112,14 +113,17 @@ def is_live(tx: Transaction, name: str) -> bool:
 
 def manager_name(tx: Transaction) -> str | None:
     """The one agent with the manager's role."""
-    row = tx.row("SELECT name FROM agent WHERE removed_at IS NULL AND json_extract(settings, '$.role') = 'manager'")
+    row = tx.row(
+        "SELECT name FROM agent WHERE removed_at IS NULL AND json_extract(settings, '$.role') = 'manager'"
+    )
     return None if row is None else row["name"]
 
 
 def no_such_recipient(tx: Transaction, name: str) -> NotFound:
     """The refusal for a name nobody bears."""
     similar = near(name, (*live_names(tx), OPERATOR, MANAGER))
-    hint = f"Did you mean {' or '.join(similar)}?" if similar else "The tool `agents` lists whom you can reach."
+    meant = f"Did you mean {' or '.join(similar)}?"
+    hint = meant if similar else "The tool `agents` lists whom you can reach."
     return NotFound(f"There is no agent {name[:40]!r}. {hint}")
 
 

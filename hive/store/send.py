@@ -57,13 +57,13 @@ def _check(tx: Transaction, command: Send) -> None:
     check_body(command.body)
     check_label(command.label)
     if command.sender not in (OPERATOR, SYSTEM) and not rows.is_live(tx, command.sender):
-        raise Forbidden(f"{command.sender[:40]!r} is no agent of this hive (any more), so it cannot send mail.")
+        raise Forbidden(f"{command.sender[:40]!r} is no agent of this hive (any more); it cannot send mail.")
     if command.priority is Priority.URGENT and command.provenance not in TRUSTED:
         raise Malformed("Only the operator may send urgent mail; send it without a priority.")
     if command.not_before is not None and not math.isfinite(command.not_before):
         raise Malformed("`not_before` must be a time in seconds since 1970.")
     if command.kind is Kind.NEXT_TURN and command.to != command.sender:
-        raise Malformed("A next turn can be requested for oneself only; send a message to wake somebody else.")
+        raise Malformed("A next turn is requested for oneself only; send a message to wake somebody else.")
 
 
 def _draft(tx: Transaction, command: Send) -> Draft:
@@ -104,8 +104,9 @@ def _check_room(tx: Transaction, draft: Draft, ahead: int) -> None:
         _check_rate(tx, draft.sender)
     elif ahead >= tx.limits.mailbox_messages:
         raise Refused(
-            f"{draft.recipient}'s mailbox is full: {ahead} messages are unread, {tx.limits.mailbox_messages} is the"
-            " most. Nothing was sent. Wait until it has read some, or tell the manager or the operator."
+            f"{draft.recipient}'s mailbox is full: {ahead} messages are unread,"
+            f" {tx.limits.mailbox_messages} is the most. Nothing was sent."
+            " Wait until it has read some, or tell the manager or the operator."
         )
 
 

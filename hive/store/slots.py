@@ -25,8 +25,8 @@ SELECT name FROM (
 
 def free(tx: Transaction) -> int:
     """How many more turns may run now."""
-    row = tx.row("SELECT count(*) AS n FROM turn INDEXED BY turn_open WHERE ended_at IS NULL AND boot = ?", tx.boot)
-    return max(0, tx.limits.max_running_turns - (row["n"] if row else 0))
+    sql = "SELECT 1 FROM turn INDEXED BY turn_open WHERE ended_at IS NULL AND boot = ?"
+    return max(0, tx.limits.max_running_turns - len(tx.rows(sql, tx.boot)))
 
 
 def line(tx: Transaction, length: int) -> tuple[str, ...]:

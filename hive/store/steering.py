@@ -81,7 +81,7 @@ def cancel_turn(tx: Transaction, command: CancelTurn) -> int:
         raise NotFound(f"{command.agent} has no open turn; there is nothing to cancel.")
     number: int = turn["number"]
     if command.turn is not None and command.turn != number:
-        raise Conflict(f"{command.agent} is at turn {number}, not {command.turn} any more; nothing was cancelled.")
+        raise Conflict(f"{command.agent} is at turn {number}, not {command.turn}; nothing was cancelled.")
     how = "requeue" if command.requeue else "cancel"
     if turn["stop_requested"] != how:
         _request_stop(tx, turn, how, command.by)

@@ -103,7 +103,7 @@ def _begin(tx: Transaction, command: BeginTurn, batch: list[sqlite3.Row]) -> Tur
 
 
 def claim_into_turn(tx: Transaction, command: ClaimIntoTurn) -> tuple[ClaimedMail, ...]:
-    """Claim more mail into an open turn, unless it is to stop, its agent is paused or its mail is tried alone."""
+    """Claim more into an open turn, unless it is to stop, its agent is paused or its mail is tried alone."""
     turn = open_turn(tx, command.turn)
     if turn is None or turn["stop_requested"] is not None or is_paused(tx, turn["agent"]):
         return ()
@@ -128,7 +128,8 @@ def mark_seen(tx: Transaction, command: MarkSeen) -> None:
         return
     for number in command.messages:
         marked = tx.execute(
-            "UPDATE turn_message SET seen = 1 WHERE turn = ? AND message = ? AND seen = 0 AND verdict IS NULL",
+            "UPDATE turn_message SET seen = 1"
+            " WHERE turn = ? AND message = ? AND seen = 0 AND verdict IS NULL",
             *(command.turn, number),
         )
         if marked.rowcount:
@@ -170,5 +171,5 @@ def end_orphans(tx: Transaction, command: EndOrphans) -> tuple[int, ...]:
 def interrupt(tx: Transaction, turn: sqlite3.Row, why: str) -> None:
     """End an open turn of whatever boot as interrupted and leave a note that wakes its agent."""
     end(tx, turn, EndTurn(turn["number"], Outcome.INTERRUPTED, error=why))
-    text = f"You were restarted while turn {turn['number']} ran: {why}. Look at what is done before you go on."
+    text = f"You were restarted during turn {turn['number']}: {why}. See what is done before you go on."
     leave_restart_note(tx, turn["agent"], text, wakes=True)
