@@ -1,6 +1,7 @@
 """The prompt a turn begins with: what it must say, and what no sender can make it say."""
 
 import re
+from typing import Any
 
 import pytest
 from hypothesis import given, strategies as st
@@ -13,9 +14,9 @@ NOW = 10_000.0
 IRIS = AgentFacts("iris", purpose="keep the garden", state_dir="/agents/iris/state", shared_dir="/shared")
 
 
-def mail(number: int, body: str = "hello", **more: object) -> Mail:
+def mail(number: int, text: str = "hello", **more: Any) -> Mail:
     """A message to iris."""
-    fields: dict[str, object] = {
+    fields: dict[str, Any] = {
         "sender": "juno",
         "recipient": "iris",
         "thread": f"m-{number}",
@@ -23,7 +24,7 @@ def mail(number: int, body: str = "hello", **more: object) -> Mail:
         "created_at": NOW - 180,
         **more,
     }
-    return Mail(number=number, id=f"m-{number}", body=body, **fields)  # type: ignore[arg-type]
+    return Mail(number=number, id=f"m-{number}", body=text, **fields)
 
 
 def prompt_of(*mails: Mail | ClaimedMail, waiting: int = 0, facts: AgentFacts = IRIS) -> str:
@@ -84,7 +85,7 @@ def test_nothing_is_said_about_waiting_mail_when_none_waits() -> None:
         ),
     ],
 )
-def test_each_message_says_what_there_is_to_know(more: dict[str, object], line: str) -> None:
+def test_each_message_says_what_there_is_to_know(more: dict[str, Any], line: str) -> None:
     """A line for each fact, none for what does not apply."""
     assert f"\n{line}" in prompt_of(mail(1, **more))
     if more:
@@ -133,7 +134,7 @@ def test_no_body_can_pretend_to_be_another_message(noise: str) -> None:
 
 
 @pytest.mark.parametrize("forged", [{"label": f"x\n{HEADING}"}])
-def test_no_label_can_pretend_to_be_another_message(forged: dict[str, object]) -> None:
+def test_no_label_can_pretend_to_be_another_message(forged: dict[str, Any]) -> None:
     """A label is one quoted line."""
     assert "\nid: m-99" not in prompt_of(mail(1, **forged))
 
