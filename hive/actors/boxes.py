@@ -165,7 +165,7 @@ class Boxes:
                 await known.driver.start(agent)
         except (OSError, trio.TooSlowError) as error:
             known.died(self._clock())
-            cause = f"it cannot be started: {error or 'it takes too long'}"
+            cause = f"it cannot be started: {str(error) or 'it takes too long'}"
             await self._store.submit(commands.BoxDown(agent, cause)).outcome()
 
     async def _announce(self, agent: str, down: Parked | None, status: BoxStatus, known: _Known) -> None:
@@ -200,5 +200,3 @@ def _down(view: AgentView | None) -> Parked | None:
 
 def _stopped(view: AgentView) -> bool:
     return any(parked.reason is Reason.STOPPED for parked in view.parked)
-
-

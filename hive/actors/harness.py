@@ -124,7 +124,9 @@ class Harness(Actor):
         external = self.parts.backend(view.settings).capabilities.external
         match client_wait(view, external=external):
             case True:
-                self.parts.store.submit(Park(self.agent, Reason.CLIENT, detail=_last_seen(view, self.parts.wall())))
+                self.parts.store.submit(
+                    Park(self.agent, Reason.CLIENT, detail=_last_seen(view, self.parts.wall()))
+                )
             case False:
                 self.parts.store.submit(Lift(self.agent, Reason.CLIENT))
             case None:

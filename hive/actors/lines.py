@@ -6,7 +6,6 @@ The rule kept here: a row is bounded, whatever a model or a tool says.  Pure.
 from collections.abc import Iterable
 from typing import assert_never
 
-
 from hive.agents.events import (
     Noted,
     PromptAccepted,
@@ -85,9 +84,7 @@ def row(event: TurnEvent) -> StreamRow:
             )
         case Result():
             error = None if event.error is None else event.error.value
-            return StreamRow(
-                "result", {"text": cut(event.text), "error": error, "detail": cut(event.detail)}
-            )
+            return StreamRow("result", {"text": cut(event.text), "error": error, "detail": cut(event.detail)})
         case _:
             assert_never(event)
 

@@ -154,6 +154,7 @@ class Turn:
 
     async def _converse(self, spec: SessionSpec, prompt: Prompt) -> Result:
         backend = self._parts.backend(self._settings)
+        result = Result(error=ErrorClass.CANCELLED, detail="it did not stop when asked")
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._guard, nursery.cancel_scope)
             nursery.start_soon(self._flush_often)
@@ -161,8 +162,7 @@ class Turn:
                 nursery.start_soon(self._fold_in_often, spec)
             result = await self._talk(backend, spec, prompt)
             nursery.cancel_scope.cancel(reason="the turn has its result")
-            return result
-        return Result(error=ErrorClass.CANCELLED, detail="it did not stop when asked")
+        return result
 
     async def _talk(self, backend: Backend, spec: SessionSpec, prompt: Prompt) -> Result:
         result = None

@@ -40,10 +40,15 @@ class BoxStatus:
 
     state: BoxState
     leader: int | None = None
+    """What tells this start of the box from every other start: the pid of its first process."""
+
+    started: int | None = None
+    """The leader's start time as /proc says, where it is a process of this machine."""
+
     cause: str = ""
 
 
-class BoxDown(Exception):  # noqa: N818 - named after what is wrong
+class BoxDown(Exception):
     """The box is not running; nothing can be run in it."""
 
 
@@ -59,7 +64,10 @@ class Driver(Protocol):
         ...
 
     async def start(self, agent: str) -> Box:
-        """Bring the box up (making its directories) and return it."""
+        """Bring the box up (making its directories) and return it.
+
+        Raises `OSError` where that is impossible.  Cancelled, it leaves the box up or down, never between.
+        """
         ...
 
     async def stop(self, agent: str, grace: float) -> None:
@@ -74,9 +82,7 @@ class Driver(Protocol):
         """Look at the box itself, not at what was heard of it."""
         ...
 
-    async def run(
-        self, agent: str, argv: Sequence[str], *, environment: Mapping[str, str]
-    ) -> trio.Process:
+    async def run(self, agent: str, argv: Sequence[str], *, environment: Mapping[str, str]) -> trio.Process:
         """Start a process inside, in a session of its own, with pipes for all three streams.
 
         Raises `BoxDown` where the box is not running.

@@ -1,0 +1,463 @@
+"""A whole hive in virtual time: the real store, actors and scripted agents, and a hand that kills them.
+
+The rule kept here: nothing is faked that promises anything.  Boxes are in memory and tools are called in
+process; the store, the tree and the turns are those that run in production.  After every commit the
+invariants are checked.
+"""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from random import Random
+from typing import TypeVar
+
+import trio
+from attrs import define, evolve, field, frozen
+
+from hive.actors import ActorCrashed, ActorStopped, Hive, HiveError, NoSuchActor
+from hive.actors.boxes import Boxes
+from hive.actors.protocol import (
+    BROKER,
+    JANITOR,
+    STEWARD,
+    WATCHER,
+    WRITER,
+    Perform,
+    Rebuild,
+    harness_of,
+)
+from hive.actors.records import begin_boot
+from hive.actors.tree import core_specs
+from hive.actors.turn import Parts
+from hive.agents.backend import Backend, Capabilities, Prompt, Session, SessionSpec, TurnRun
+from hive.agents.events import TurnEvent
+from hive.agents.registry import BackendParts, make_backend
+from hive.agents.shell import ShellAnswer
+from hive.agents.tokens import CliSession, Sessions
+from hive.agents.tools import ToolAnswer, Tools, ToolsDown
+from hive.containers.fake import FakeDriver
+from hive.containers.port import Box, BoxDown
+from hive.protocol.commands import AddAgent, ClaimIntoTurn, Command, Once, Send, Settings
+from hive.protocol.errors import HiveRefusal, StoreUnavailable
+from hive.protocol.limits import Limits
+from hive.protocol.mail import Accepted, Mail, Provenance
+from hive.protocol.parking import Reason
+from hive.protocol.views import AgentView, JournalRow, StreamView, Violation
+from hive.store.sqlite import SqliteStore, open_store
+from hive.testing.simulate import Simulation
+
+T = TypeVar("T")
+
+AGAIN_SECONDS = 0.25
+"""How soon a client asks again that got no answer."""
+
+CLIENT_SECONDS = 120.0
+"""How long a client goes on asking before its test fails."""
+
+
+@frozen
+class SeededPauses:
+    """Holds the writer now and then, at the two points where a kill hurts most."""
+
+    random: Random
+    longest: float = 0.02
+
+    async def before_commit(self) -> None:
+        """Nothing has happened yet."""
+        await trio.sleep(self._pause())
+
+    async def after_commit(self) -> None:
+        """The batch holds, and nobody has been told."""
+        await trio.sleep(self._pause())
+
+    def _pause(self) -> float:
+        return self.random.choice((0.0, 0.0, self.longest * self.random.random()))
+
+
+@frozen
+class SwarmTools:
+    """The tools of a scripted agent, without an endpoint between: `send` and `recv`."""
+
+    swarm: "Swarm"
+    session: CliSession
+
+    async def call(self, name: str, arguments: Mapping[str, object]) -> ToolAnswer:
+        """Call a tool.  Raises `ToolsDown` while the endpoint is cut off."""
+        if self.swarm.tools_cut_off:
+            raise ToolsDown("the endpoint of this swarm was cut off by its test")
+        self.session.confirm()
+        try:
+            return await self._call(name, {key: str(value) for key, value in arguments.items()})
+        except HiveRefusal as refusal:
+            return ToolAnswer(refusal.text, ok=False)
+
+    async def _call(self, name: str, arguments: Mapping[str, str]) -> ToolAnswer:
+        if name == "recv":
+            return await self._recv()
+        if name != "send":
+            return ToolAnswer(f"there is no tool {name!r}", ok=False)
+        send = Send(
+            sender=self.session.agent,
+            provenance=Provenance.AGENT,
+            turn=self.session.turn,
+            own_token=True,
+            to=arguments["to"],
+            body=arguments["body"],
+            in_reply_to=arguments.get("in_reply_to"),
+        )
+        answer = await self.swarm.perform(send)
+        return ToolAnswer(", ".join(one.id for one in answer.accepted))
+
+    async def _recv(self) -> ToolAnswer:
+        if self.session.turn is None:
+            return ToolAnswer("no turn runs", ok=False)
+        claimed = await self.swarm.perform(ClaimIntoTurn(self.session.turn))
+        self.session.unconfirmed.update(one.mail.number for one in claimed)
+        return ToolAnswer("\n".join(one.mail.body for one in claimed) or "nothing waits")
+
+
+class NoShell:
+    """Commands in boxes of this kind: there is nothing to run them."""
+
+    async def run(self, box: Box, command: str) -> ShellAnswer:
+        """Refuse."""
+        raise BoxDown(f"{box.agent}'s box runs no commands such as {command!r}")
+
+
+@define(eq=False)
+class CutRun:
+    """A turn whose stream of events a test can cut: any read of it may meet a connection error."""
+
+    _run: TurnRun
+    _swarm: "Swarm"
+    _agent: str
+    _events: AsyncIterator[TurnEvent] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Take the events of the real turn."""
+        self._events = aiter(self._run)
+
+    def __aiter__(self) -> AsyncIterator[TurnEvent]:
+        """Iterate over the events until the cut."""
+        return self
+
+    async def __anext__(self) -> TurnEvent:
+        """The next event, or `ConnectionResetError`."""
+        self._swarm.reads += 1
+        with trio.CancelScope() as reading:
+            self._swarm.reading[self._agent] = reading
+            if self._swarm.reads == self._swarm.cut_read:
+                reading.cancel(reason="cut by the test")
+            return await anext(self._events)
+        raise ConnectionResetError("the stream was cut by a test")
+
+    async def fold_in(self, prompt: Prompt) -> None:
+        """Pass it on."""
+        await self._run.fold_in(prompt)
+
+    async def cancel(self) -> None:
+        """Pass it on."""
+        await self._run.cancel()
+
+
+@frozen
+class CutSession:
+    """A session whose turns can be cut."""
+
+    session: Session
+    swarm: "Swarm"
+    agent: str
+
+    @asynccontextmanager
+    async def turn(self, prompt: Prompt) -> AsyncIterator[TurnRun]:
+        """Run a turn."""
+        self.swarm.prompts.append((self.agent, prompt))
+        async with self.session.turn(prompt) as run:
+            yield CutRun(run, self.swarm, self.agent)
+
+
+@frozen
+class CutBackend:
+    """A backend whose turns can be cut."""
+
+    backend: Backend
+    swarm: "Swarm"
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Those of the real one."""
+        return self.backend.capabilities
+
+    @asynccontextmanager
+    async def open(self, spec: SessionSpec) -> AsyncIterator[Session]:
+        """Open a session."""
+        async with self.backend.open(spec) as session:
+            yield CutSession(session, self.swarm, spec.agent)
+
+
+@frozen
+class Daemon:
+    """One start of the daemon."""
+
+    store: SqliteStore
+    hive: Hive
+    boxes: Boxes
+    scope: trio.CancelScope
+
+
+@define(eq=False)
+class Swarm:
+    """One hive over any number of daemons, and everything a test may do to it."""
+
+    simulation: Simulation
+    directory: Path
+    limits: Limits = Limits()
+    grace: float = 15.0
+    """How long mail may wait without a visible reason before a check fails, in seconds; covers restarts."""
+
+    deaf: bool = False
+    """Every hint is lost."""
+
+    boxes: FakeDriver = field(init=False)
+    tools_cut_off: bool = field(default=False, init=False)
+    prompts: list[tuple[str, Prompt]] = field(factory=list, init=False)
+    """Every prompt that any turn began with."""
+
+    reads: int = field(default=0, init=False)
+    """How often the event stream of any turn has been read."""
+
+    cut_read: int | None = field(default=None, init=False)
+    """Which of these reads meets a connection error."""
+
+    reading: dict[str, trio.CancelScope] = field(factory=dict, init=False)
+    journal: list[JournalRow] = field(factory=list, init=False)
+    violations: list[Violation] = field(factory=list, init=False)
+    boots: int = field(default=0, init=False)
+    _daemon: Daemon | None = field(default=None, init=False)
+    _up: trio.Event = field(factory=trio.Event, init=False)
+    _keys: int = field(default=0, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Make the boxes, which outlive every daemon's memory of them."""
+        self.boxes = FakeDriver(self.directory, self._pause)
+
+    async def _pause(self, _where: str) -> None:
+        await trio.sleep(self.simulation.random.choice((0.0, 0.01 * self.simulation.random.random())))
+
+    # --- the daemon ------------------------------------------------------------------------------
+
+    async def live(self) -> None:
+        """Run one daemon after another: each killed one is followed by the next."""
+        while True:
+            with trio.CancelScope() as scope:
+                await self._live_once(scope)
+            self._daemon, self._up = None, trio.Event()
+            self.boxes.break_all()
+
+    async def _live_once(self, scope: trio.CancelScope) -> None:
+        pauses = SeededPauses(self.simulation.random)
+        with open_store(
+            self.directory / "hive.sqlite3",
+            wall=self.simulation.wall,
+            random_=self.simulation.random,
+            limits=self.limits,
+            inline=True,
+            pauses=pauses,
+        ) as store:
+            store.hints.deaf = self.deaf
+            store.subscribe(self._on_commit)
+            await begin_boot(store, "simulated")
+            self.boots += 1
+            boxes = Boxes(store, {"fake": self.boxes, "subprocess": self.boxes})
+            parts = self._parts(store, boxes)
+            try:
+                async with self.simulation.hive(*core_specs(store, parts)) as hive:
+                    self._daemon = Daemon(store, hive, boxes, scope)
+                    self._up.set()
+                    await trio.sleep_forever()
+            finally:
+                self._daemon = None
+
+    def _parts(self, store: SqliteStore, boxes: Boxes) -> Parts:
+        return Parts(
+            store=store,
+            hints=store.hints,
+            boxes=boxes,
+            sessions=Sessions(lambda: f"{self.simulation.random.getrandbits(128):032x}"),
+            backend=self._backend,
+            wall=self.simulation.wall,
+            limits=self.limits,
+        )
+
+    def _backend(self, settings: Settings) -> Backend:
+        parts = BackendParts(self._open_tools, NoShell(), self.simulation.wall)
+        return CutBackend(make_backend(settings.backend, parts), self)
+
+    @asynccontextmanager
+    async def _open_tools(self, session: CliSession) -> AsyncIterator[Tools]:
+        yield SwarmTools(self, session)
+
+    def _on_commit(self, rows: Sequence[JournalRow], _stream: Sequence[tuple[str, StreamView]]) -> None:
+        self.journal.extend(rows)
+        if self._daemon is not None and rows:
+            self.violations.extend(self._daemon.store.reader.violations(grace=self.grace))
+
+    async def daemon(self) -> Daemon:
+        """The daemon that runs, as soon as one does."""
+        while self._daemon is None:
+            await self._up.wait()
+        return self._daemon
+
+    @property
+    def store(self) -> SqliteStore:
+        """The store of the daemon that runs."""
+        assert self._daemon is not None, "no daemon runs at the moment"
+        return self._daemon.store
+
+    def agent(self, name: str) -> AgentView:
+        """An agent as the store has it."""
+        view = self.store.reader.agent(name)
+        assert view is not None, f"there is no agent {name}"
+        return view
+
+    # --- what clients do -------------------------------------------------------------------------
+
+    async def perform(self, command: Command[T]) -> T:
+        """Ask the broker, and ask again under the same key until there is an answer: a careful client.
+
+        Refusals other than an unavailable store are raised.
+        """
+        self._keys += 1
+        once = Once("test", f"key-{self._keys}", repr(command))
+        with trio.fail_after(CLIENT_SECONDS):
+            while True:
+                daemon = await self.daemon()
+                with suppress(ActorCrashed, ActorStopped, NoSuchActor, StoreUnavailable):
+                    return await daemon.hive.ref(BROKER).ask(Perform(command, once))
+                await trio.sleep(AGAIN_SECONDS)
+
+    async def add(self, name: str, **settings: object) -> None:
+        """Add an agent."""
+        await self.perform(AddAgent(name, evolve(Settings(driver="fake"), **settings)))
+
+    async def send(
+        self, to: str, body: str, *, sender: str = "operator", label: str | None = None
+    ) -> Accepted:
+        """Send one message; it has been accepted when this returns."""
+        provenance = Provenance.OPERATOR if sender == "operator" else Provenance.AGENT
+        answer = await self.perform(Send(sender, to, body, provenance, label=label))
+        return answer.accepted[0]
+
+    async def rebuild(self, agent: str) -> None:
+        """Have an agent's box replaced; asked again until the intent is committed."""
+        with trio.fail_after(CLIENT_SECONDS):
+            while True:
+                daemon = await self.daemon()
+                with suppress(ActorCrashed, ActorStopped, NoSuchActor, HiveRefusal):
+                    await daemon.hive.ref(WATCHER).ask(Rebuild(agent))
+                    return
+                await trio.sleep(AGAIN_SECONDS)
+
+    def mail(self, ref: str) -> Mail:
+        """A message as the store has it."""
+        mail = self.store.reader.mail(ref)
+        assert mail is not None, f"there is no message {ref}"
+        return mail
+
+    # --- waiting ---------------------------------------------------------------------------------
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing is left to do: no turn runs, no mail that could be handled waits, every box is well."""
+        return self._daemon is not None and all(_is_quiet(view) for view in self.store.reader.agents())
+
+    async def settle(self, seconds: float = 300.0) -> None:
+        """Wait in virtual time until the swarm is quiet.  `trio.TooSlowError` after so many seconds."""
+        await self.until(lambda: self.quiet, seconds)
+
+    async def until(self, condition: Callable[[], bool], seconds: float = 300.0) -> None:
+        """Wait in virtual time until this holds while a daemon runs.  `trio.TooSlowError` after so many seconds."""
+        with trio.fail_after(seconds):
+            while self._daemon is None or not condition():
+                await trio.sleep(AGAIN_SECONDS)
+
+    # --- the hand that kills ---------------------------------------------------------------------
+
+    def kill_actor(self, name: str) -> None:
+        """End an actor's incarnation without its grace.  Nothing where it is not there."""
+        if self._daemon is not None:
+            with suppress(HiveError):
+                self._daemon.hive.kill(name)
+
+    def kill_loop(self, agent: str) -> None:
+        """Kill an agent's harness."""
+        self.kill_actor(harness_of(agent))
+
+    def kill_broker(self) -> None:
+        """Kill the broker."""
+        self.kill_actor(BROKER)
+
+    def kill_writer(self) -> None:
+        """Kill the loop that commits."""
+        self.kill_actor(WRITER)
+
+    def kill_watcher(self) -> None:
+        """Kill who looks after the boxes."""
+        self.kill_actor(WATCHER)
+
+    def kill_steward(self) -> None:
+        """Kill who looks after the harnesses."""
+        self.kill_actor(STEWARD)
+
+    def kill_janitor(self) -> None:
+        """Kill who looks after due times."""
+        self.kill_actor(JANITOR)
+
+    def kill_backend(self, agent: str) -> None:
+        """Cut the event stream of the turn that runs, if one does."""
+        if (reading := self.reading.get(agent)) is not None:
+            reading.cancel(reason="cut by the test")
+
+    def kill_box(self, agent: str) -> None:
+        """Break an agent's box."""
+        self.boxes.break_down(agent)
+
+    def restart_daemon(self) -> None:
+        """Kill the daemon as with SIGKILL: nothing more is written, every box is gone, another one starts."""
+        if self._daemon is not None:
+            self._daemon.store.kill()
+            self._daemon.scope.cancel(reason="killed by the test")
+            self.boxes.break_all()
+
+    def drop_hints(self) -> None:
+        """From now on every hint is lost."""
+        self.deaf = True
+        if self._daemon is not None:
+            self._daemon.store.hints.deaf = True
+
+
+def _is_quiet(view: AgentView) -> bool:
+    if view.removed_at is not None:
+        return True
+    down = any(parked.reason is Reason.BOX_DOWN for parked in view.parked)
+    return view.open_turn is None and not down and (not view.deliverable or bool(view.parked))
+
+
+@asynccontextmanager
+async def open_swarm(
+    simulation: Simulation,
+    directory: Path,
+    *,
+    limits: Limits | None = None,
+    grace: float = 15.0,
+    deaf: bool = False,
+) -> AsyncIterator[Swarm]:
+    """A swarm without agents, served until the block is left.  Leaving it well checks the invariants once more."""
+    swarm = Swarm(simulation, directory, limits or Limits(), grace, deaf)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(swarm.live)
+        await swarm.daemon()
+        yield swarm
+        swarm.violations.extend(swarm.store.reader.violations(grace=grace, deep=True))
+        nursery.cancel_scope.cancel(reason="the story is over")
+    assert not swarm.violations, swarm.violations[0].text
