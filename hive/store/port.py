@@ -5,6 +5,7 @@ The rule kept here: nothing outside `hive.store` knows that there is SQLite.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol, TypeVar
 
 from hive.protocol.commands import Command, Once
@@ -48,6 +49,10 @@ class Ticket(Protocol[T_co]):
 
 class Reader(Protocol):
     """Committed state.  Every method is synchronous, indexed and small enough to call inline."""
+
+    def moment(self) -> AbstractContextManager[None]:
+        """Let everything read inside be of one committed moment.  Keep it short and synchronous."""
+        ...
 
     def head(self) -> Head:
         """Where the journal stands."""
@@ -109,6 +114,14 @@ class Reader(Protocol):
         """Dead letters, newest first."""
         ...
 
+    def unfinished(self) -> tuple[Mail, ...]:
+        """Every ready, claimed or blocked message, oldest first."""
+        ...
+
+    def unread_mail(self, *, limit: int = 2000) -> tuple[Mail, ...]:
+        """The operator's unread mail, newest first."""
+        ...
+
     def thread(self, thread: str) -> tuple[Mail, ...]:
         """One thread, oldest first."""
         ...
@@ -123,6 +136,10 @@ class Reader(Protocol):
 
     def turns(self, agent: str | None = None, *, limit: int = 50) -> tuple[TurnView, ...]:
         """Newest first."""
+        ...
+
+    def open_turns(self) -> tuple[TurnView, ...]:
+        """Turns that have not ended."""
         ...
 
     def journal(self, after: int, *, limit: int = 1000) -> tuple[JournalRow, ...]:

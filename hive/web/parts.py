@@ -1,0 +1,80 @@
+"""What the page needs of the rest of hive, handed in by whoever composes it."""
+
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+from attrs import frozen
+
+from hive.actors import Ref
+from hive.protocol.names import OPERATOR
+from hive.protocol.verbs import Role
+from hive.store.port import Store
+from hive.web.lanes import Lanes
+from hive.web.login import Codes
+
+
+class Powers(Protocol):
+    """What only the owner may ask for, and only the composition root can do."""
+
+    def endpoint(self, agent: str) -> Mapping[str, object]:
+        """URL, socket and token state of an agent's tools endpoint."""
+        ...
+
+    async def backup(self, file: Path) -> Mapping[str, object]:
+        """Copy the live store to a file that does not exist yet."""
+        ...
+
+    def stop(self, why: str) -> None:
+        """Begin an ordered shutdown."""
+        ...
+
+    def diagnosis(self) -> list[Mapping[str, object]]:
+        """Findings of `doctor` beyond the store: disk, ports, versions, isolation.  May block for a while."""
+        ...
+
+    def tree(self) -> object:
+        """The supervision tree as a frozen value."""
+        ...
+
+
+class Via(StrEnum):
+    """How a client came in."""
+
+    PAGE = "page"
+    SOCKET = "socket"
+
+
+@frozen
+class Login:
+    """Who speaks on a connection."""
+
+    who: str
+    role: Role
+    via: Via
+    session: str | None = None
+    """Hash of the browser session, to be checked again while the connection lasts."""
+
+
+@frozen(eq=False)
+class WebParts:
+    """The page's view of hive."""
+
+    store: Store
+    lanes: Lanes
+    broker: Ref
+    powers: Powers
+    codes: Codes
+    wall: Callable[[], float]
+    new_secret: Callable[[], str]
+    """A fresh unguessable text, 256 bits, safe in URLs and headers."""
+
+    version: str
+    operator: str
+    """The person's name, as shown."""
+
+    origins: Callable[[], tuple[str, ...]]
+    """Origins the page may be opened under, as `http://127.0.0.1:7700`; known once the port is."""
+
+    operator_identity: str = OPERATOR
