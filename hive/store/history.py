@@ -26,6 +26,19 @@ ORDER BY number DESC LIMIT :limit
 """
 SENT = "SELECT * FROM message INDEXED BY message_sent WHERE sender = ? ORDER BY number DESC LIMIT ?"
 DEAD = "SELECT * FROM message INDEXED BY message_dead WHERE state = 'dead' ORDER BY number DESC LIMIT ?"
+UNFINISHED = """
+SELECT * FROM message INDEXED BY message_ready WHERE state = 'ready'
+UNION ALL
+SELECT * FROM message INDEXED BY message_claimed WHERE state = 'claimed'
+UNION ALL
+SELECT * FROM message INDEXED BY message_blocked WHERE state = 'blocked'
+ORDER BY number
+"""
+UNREAD = """
+SELECT * FROM message INDEXED BY message_unread
+WHERE recipient = 'operator' AND read_at IS NULL AND state = 'ready' ORDER BY number DESC LIMIT ?
+"""
+OPEN_TURNS = "SELECT * FROM turn INDEXED BY turn_open WHERE ended_at IS NULL ORDER BY number"
 THREAD = "SELECT * FROM message INDEXED BY message_thread WHERE thread = ? ORDER BY number"
 STORY = """
 SELECT * FROM journal INDEXED BY journal_subject WHERE subject = ? AND type LIKE 'msg.%' ORDER BY seq
@@ -103,6 +116,16 @@ def dead(db: sqlite3.Connection, limit: int) -> tuple[Mail, ...]:
     return tuple(map(mail_of, db.execute(DEAD, (limit,))))
 
 
+def unfinished(db: sqlite3.Connection) -> tuple[Mail, ...]:
+    """Every ready, claimed or blocked message, oldest first."""
+    return tuple(map(mail_of, db.execute(UNFINISHED)))
+
+
+def unread(db: sqlite3.Connection, limit: int) -> tuple[Mail, ...]:
+    """The operator's unread mail, newest first."""
+    return tuple(map(mail_of, db.execute(UNREAD, (limit,))))
+
+
 def thread(db: sqlite3.Connection, name: str) -> tuple[Mail, ...]:
     """One conversation, oldest first."""
     return tuple(map(mail_of, db.execute(THREAD, (name,))))
@@ -127,6 +150,11 @@ def turns(db: sqlite3.Connection, agent: str | None, limit: int) -> tuple[TurnVi
         sql = "SELECT * FROM turn INDEXED BY turn_agent WHERE agent = ? ORDER BY number DESC LIMIT ?"
         rows = db.execute(sql, (agent, limit)).fetchall()
     return tuple(turn_of(db, row) for row in rows)
+
+
+def open_turns(db: sqlite3.Connection) -> tuple[TurnView, ...]:
+    """Turns that have not ended, oldest first."""
+    return tuple(turn_of(db, row) for row in db.execute(OPEN_TURNS).fetchall())
 
 
 def last_seq(db: sqlite3.Connection) -> int:

@@ -206,6 +206,14 @@ class SqliteReader:
         """Dead letters, newest first."""
         return history.dead(self._db, limit)
 
+    def unfinished(self) -> tuple[Mail, ...]:
+        """Every ready, claimed or blocked message, oldest first."""
+        return history.unfinished(self._db)
+
+    def unread_mail(self, *, limit: int = 2000) -> tuple[Mail, ...]:
+        """The operator's unread mail, newest first."""
+        return history.unread(self._db, limit)
+
     def thread(self, thread: str) -> tuple[Mail, ...]:
         """One conversation, oldest first."""
         return history.thread(self._db, thread)
@@ -225,6 +233,11 @@ class SqliteReader:
         """Turns of one agent, or of all, newest first."""
         with self.moment():
             return history.turns(self._db, agent, limit)
+
+    def open_turns(self) -> tuple[TurnView, ...]:
+        """Turns that have not ended, of whatever boot."""
+        with self.moment():
+            return history.open_turns(self._db)
 
     def journal(self, after: int, *, limit: int = 1000) -> tuple[JournalRow, ...]:
         """Journal rows with a `seq` beyond `after`, in order."""

@@ -19,6 +19,7 @@ from hive.protocol.limits import Limits
 from hive.protocol.views import Process
 from hive.store import boot
 from hive.store.batch import Committer, Handlers
+from hive.store.handlers import HANDLERS
 from hive.store.hints import Hints
 from hive.store.ids import time_ordered
 from hive.store.opening import connect_reader, open_database
@@ -112,34 +113,27 @@ def open_store(  # noqa: PLR0913 - what a simulation replaces, each by its name
     inline: bool = False,
     pauses: Pauses | None = None,
     faults: Callable[[], None] = no_faults,
-    handlers: Handlers | None = None,
+    handlers: Handlers = HANDLERS,
 ) -> Iterator[SqliteStore]:
     """Open the store in `path`, creating it where there is none.
 
     Then, in this order: `leftovers`, kill them, `recover`, `drain_forever`; and `stop` for an ordered end.
     Leaving the block without `stop` is like a crash: what is queued is refused.  `inline` commits on Trio's
-    thread; `pauses` and `faults` are a simulation's.  Raises `Unusable` for a file that is not whole
+    thread; `pauses` and `faults` are a simulation's, which keeps one `random_` over all its restarts, or ids
+    would repeat.  Raises `Unusable` for a file that is not whole
     or of a newer hive.
     """
     chance = random_ or random.SystemRandom()
     with ExitStack() as stack:
         db = stack.enter_context(closing(open_database(path, chance)))
         reading = stack.enter_context(closing(connect_reader(path)))
-        committer = Committer(
-            db, handlers or _handlers(), limits or Limits(), wall, time_ordered(wall, chance), faults
-        )
+        committer = Committer(db, handlers, limits or Limits(), wall, time_ordered(wall, chance), faults)
         writer = Writer(committer, pauses or NoPauses(), inline)
         stack.callback(writer.close)
         hints = Hints()
         writer.subscribe(hints.on_commit)
         reader = SqliteReader(reading, wall, lambda: writer.refusing)
         yield SqliteStore(path, reader, hints, committer, writer)
-
-
-def _handlers() -> Handlers:
-    from hive.store.handlers import HANDLERS  # noqa: PLC0415
-
-    return HANDLERS
 
 
 @contextmanager
