@@ -1,12 +1,13 @@
 """The rules of the demo's agents: a manager has a real tree surveyed by real commands.
 
 Every round the demo sends the manager `demo_round(...)` as the operator.  The manager hands the next
-directory to one surveyor; who gets it is written in the round, so nobody has to remember anything.  The
-surveyor counts and measures, tells the manager, and now and then asks a colleague, who answers from its
-own notes.  The manager writes what it hears into `shared/report.md` and now and then tells everybody.
+directory to one surveyor; who gets it follows from the round's number, so nobody has to remember
+anything.  The surveyor counts and measures, tells the manager, and on every second lap asks a colleague,
+who answers from its own notes.  The manager writes what it hears into `shared/report.md` and now and then
+tells everybody.
 
-Pace: a round sends at most five messages, and only every second finding is shared between surveyors, so
-with four of them and a round every five seconds each pair stays under the loop guard's 40 in ten minutes.
+Pace: with four surveyors and a round every `ROUND_SECONDS` each pair of them exchanges 20 messages in ten
+minutes, half of what the loop guard allows; between manager and surveyor each round is input from outside.
 """
 
 import re
@@ -20,8 +21,8 @@ from hive.protocol.mail import Mail, Provenance
 COMMAND_SECONDS = 20.0
 """A survey of one directory that takes longer is given up."""
 
-SHARED_FINDINGS = 2
-"""Every so manieth finding is also shared with a colleague."""
+ROUND_SECONDS = 5.0
+"""How often the demo starts a round; twice as often is still under the loop guard."""
 
 SUMMARY_FINDINGS = 6
 """Every so manieth finding is followed by a broadcast."""
@@ -29,7 +30,7 @@ SUMMARY_FINDINGS = 6
 STATUS_CHARACTERS = 200
 
 ROUND = re.compile(r"Round (?P<round>\d{1,9}): survey (?P<tree>/.*) with (?P<names>[a-z][a-z0-9, -]*)\.\Z")
-ORDER = re.compile(r"Please survey (?P<path>/.*)\. Your colleagues: (?P<names>[a-z0-9, -]*)\.\Z")
+ORDER = re.compile(r"Please survey (?P<path>/.*?)(?:, then compare with (?P<colleague>[a-z][a-z0-9-]*))?\.\Z")
 FINDING = re.compile(r"Finding: (?P<path>/.*) holds (?P<sums>\d+ files, \d+ lines, \d+ KiB)\.\Z")
 QUESTION = re.compile(r"/.* holds \d+ files\. What is the largest you have met\?\Z")
 
@@ -62,29 +63,28 @@ def demo_round(number: int, tree: str, surveyors: Sequence[str]) -> str:
 
 def _order(mail: Mail) -> tuple[Step, ...]:
     told = _read(ROUND, mail)
-    names = _names(told["names"])
-    chosen = names[int(told["round"]) % len(names)]
-    colleagues = ", ".join(name for name in names if name != chosen)
-    pick = PICK.format(tree=shlex.quote(told["tree"]), round=int(told["round"]))
+    number, names = int(told["round"]), _names(told["names"])
+    lap, place = divmod(number, len(names))
+    chosen, others = names[place], [*names[:place], *names[place + 1 :]]
+    compare = f", then compare with {others[lap // 2 % len(others)]}" if others and lap % 2 else ""
     return (
-        Shell(pick, "where", COMMAND_SECONDS),
-        Tell(chosen, f"Please survey {{where}}. Your colleagues: {colleagues}."),
+        Shell(PICK.format(tree=shlex.quote(told["tree"]), round=number), "where", COMMAND_SECONDS),
+        Tell(chosen, f"Please survey {{where}}{compare}."),
         Say(f"Asked {chosen} to survey {{where}}."),
     )
 
 
 def _survey(mail: Mail) -> tuple[Step, ...]:
     told = _read(ORDER, mail)
-    path, colleagues = told["path"], _names(told["names"])
-    steps: list[Step] = [
+    path, colleague = told["path"], told["colleague"]
+    question = f"{path} holds {{files}} files. What is the largest you have met?"
+    return (
         Call("set_status", {"text": f"surveying {path}"[:STATUS_CHARACTERS]}),
         *(Shell(command.format(path=shlex.quote(path)), keep, COMMAND_SECONDS) for keep, command in COUNTS),
         Tell(mail.sender, f"Finding: {path} holds {{files}} files, {{lines}} lines, {{size}} KiB.", mail.id),
-    ]
-    if colleagues and mail.number % SHARED_FINDINGS == 0:
-        colleague = colleagues[mail.number // SHARED_FINDINGS % len(colleagues)]
-        steps.append(Tell(colleague, f"{path} holds {{files}} files. What is the largest you have met?"))
-    return (*steps, Say(f"Surveyed {path}: {{files}} files, {{lines}} lines, {{size}} KiB."))
+        *((Tell(colleague, question),) if colleague else ()),
+        Say(f"Surveyed {path}: {{files}} files, {{lines}} lines, {{size}} KiB."),
+    )
 
 
 def _compare(mail: Mail) -> tuple[Step, ...]:
