@@ -13,12 +13,15 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
+
+from hive.web import vendor
 
 ROOT = Path(__file__).resolve().parent.parent
 NOBODY = 65534
@@ -338,6 +341,82 @@ def test_a_read_only_checkout_without_a_home_says_what_to_set(shared: Checkout) 
     code, _, err = shared.run()
     assert code == 1
     assert "XDG_CACHE_HOME" in err
+
+
+# For real: from nothing, over the network.
+
+OFFLINE = re.compile("offline|name resolution|NewConnectionError")
+
+EVERY_MODULE = """\
+import importlib, pkgutil, hive
+names = [module.name for module in pkgutil.walk_packages(hive.__path__, "hive.")]
+for name in names:
+    if not name.startswith("hive.testing") and not name.endswith("__main__"):
+        importlib.import_module(name)
+print(len(names), "modules")
+"""
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Path:
+    """The files of this checkout, and nothing that was made from them."""
+    folder = tmp_path / "fresh"
+    for name in said_by("git", "ls-files", "-z", "--cached").split("\0"):
+        if name and (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.needs("git")
+@pytest.mark.parametrize("road", ["pip", pytest.param("uv", marks=pytest.mark.needs("uv"))])
+def test_a_fresh_checkout_runs_on_nothing_but_python(
+    fresh: Path, tmp_path: Path, need: Callable[[str], None], road: str
+) -> None:
+    """The lock brings all that any module of hive imports, and the pinned browser modules are there."""
+    (fresh / "hive" / "__main__.py").write_text(EVERY_MODULE)
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    found = shutil.which("uv")
+    if road == "uv" and found:
+        (programs / "uv").symlink_to(found)
+    ran = subprocess.run(
+        [fresh / "bin" / "hive"],
+        env={"PATH": f"{programs}:/usr/bin:/bin", "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    if ran.returncode and OFFLINE.search(ran.stderr):
+        need("the package registries")
+    assert re.fullmatch(r"\d+ modules\n", ran.stdout), ran.stderr
+    assert ("environment with uv" in ran.stderr) == (road == "uv")
+    assert vendor.unsound(fresh / "hive" / "web" / "static" / "vendor", vendor.read_pins()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.needs("git")
+def test_the_wheel_holds_the_browser_modules(
+    fresh: Path, tmp_path: Path, need: Callable[[str], None]
+) -> None:
+    """Who installs hive needs no Node: everything the pages load is inside, as pinned."""
+    (fresh / "README.md").touch()
+    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", str(tmp_path), str(fresh)]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    if ran.returncode and OFFLINE.search(ran.stderr):
+        need("the package registries")
+    assert ran.returncode == 0, ran.stderr
+    (wheel,) = tmp_path.glob("hive-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "installed")
+    assert (
+        vendor.unsound(tmp_path / "installed" / "hive" / "web" / "static" / "vendor", vendor.read_pins())
+        == []
+    )
+    assert (tmp_path / "installed" / "hive" / "py.typed").exists()
+    assert not list((tmp_path / "installed").glob("tests*"))
 
 
 # The real locks.
