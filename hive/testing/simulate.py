@@ -50,12 +50,17 @@ def deterministic_scheduling(seed: int) -> Iterator[None]:
 
 @define(eq=False)
 class Simulation:
-    """What a story has in hand: its seed, its chance, its clocks, and every fact so far."""
+    """What a story has in hand: its seed, its chance, its clocks, its bus, and every fact so far."""
 
     seed: int
     random: Random
-    facts: FactLog = field(factory=FactLog)
+    bus: Bus = field(factory=Bus)
+    facts: FactLog = field(init=False)
     jumped: float = 0.0
+
+    def __attrs_post_init__(self) -> None:
+        """Record from the first fact on."""
+        self.facts = FactLog().attach(self.bus)
 
     def wall(self) -> float:
         """The wall clock: virtual time since the epoch, and whatever it has jumped."""
@@ -70,10 +75,13 @@ class Simulation:
         self, *specs: ChildSpec, strategy: Strategy = Strategy.ONE_FOR_ONE, budget: Budget | None = None
     ) -> AsyncIterator[Hive]:
         """Open a hive on this simulation's clocks and chance, its facts recorded from the first on."""
-        bus = Bus()
-        self.facts.attach(bus)
         async with open_hive(
-            *specs, strategy=strategy, budget=budget or Budget(), random=self.random, wall=self.wall, bus=bus
+            *specs,
+            strategy=strategy,
+            budget=budget or Budget(),
+            random=self.random,
+            wall=self.wall,
+            bus=self.bus,
         ) as hive:
             yield hive
 
