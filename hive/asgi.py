@@ -21,8 +21,8 @@ from __future__ import annotations
 import errno
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, MutableSet
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, MutableSet
+from contextlib import asynccontextmanager, contextmanager, suppress
 from math import inf
 from pathlib import Path
 from typing import TypeVar, cast
@@ -44,7 +44,7 @@ from hypercorn.typing import (
     LifespanState,
     Scope,
 )
-from hypercorn.utils import LifespanFailureError, UnexpectedMessageError, wrap_app
+from hypercorn.utils import LifespanFailureError, wrap_app
 
 from hive.actors import Cell
 from hive.sockets import Credentials, peer_credentials
@@ -137,19 +137,17 @@ class HttpServer:
     _incarnation: _Incarnation | None = field(default=None, init=False)
 
     async def serve(self, cell: Cell, *, task_status: trio.TaskStatus[None]) -> None:
-        """Live in a supervisor's cell; give the child's spec a shutdown grace above ours."""
-        await self.run(until=cell.wait_stopping, task_status=task_status)
+        """Live in a supervisor's cell; give the child's spec a longer grace than ours."""
+        async with self.serving():
+            task_status.started()
+            await cell.wait_stopping()
 
-    async def run(
-        self,
-        *,
-        until: Callable[[], Awaitable[object]] = trio.sleep_forever,
-        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
-    ) -> None:
-        """Serve until `until` returns or we are cancelled; started when connections are being accepted.
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[None]:
+        """Accept connections while the block runs; leaving it, cancelled or not, is a stop with its goodbyes.
 
-        Either way leaving takes at most `grace` plus `LIFESPAN_SHUTDOWN` seconds, and what is under way may
-        end in that time. Raises what the application's lifespan failed with.
+        A stop takes at most `grace` plus `LIFESPAN_SHUTDOWN` seconds. A cancellation before the block runs is
+        felt at once. Raises what the application's lifespan failed with, or a listener.
         """
         incarnation = self._incarnation = _Incarnation(self)
         try:
@@ -157,8 +155,7 @@ class HttpServer:
                 nursery.start_soon(incarnation.live)
                 try:
                     await incarnation.ready.wait()
-                    task_status.started()
-                    await until()
+                    yield
                 finally:
                     incarnation.stop()
         except BaseExceptionGroup as group:
@@ -410,19 +407,25 @@ class _Connection(TCPServer):
             _report(errors, self._listener.server.on_error)
 
     async def _websocket(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        closed = False
+
         async def receive_or_part() -> ASGIReceiveEvent:
             with (
                 trio.CancelScope(deadline=self._listener.farewell_until) as waiting,
                 _member(waiting, self._receiving),
             ):
                 return await receive()
-            await trio.lowlevel.checkpoint()  # for an application that does not listen
             return {"type": "websocket.disconnect", "code": SERVICE_RESTART}
 
-        await self._listener.server.app(scope, receive_or_part, send)
-        if self._listener.leaving.is_set():
-            with suppress(UnexpectedMessageError):  # the application has closed it
-                await send({"type": "websocket.close", "code": SERVICE_RESTART, "reason": None})
+        async def send_and_note(message: ASGISendEvent) -> None:
+            nonlocal closed
+            # Refusing the handshake with an answer ends it too.
+            closed = closed or message["type"] in {"websocket.close", "websocket.http.response.start"}
+            await send(message)
+
+        await self._listener.server.app(scope, receive_or_part, send_and_note)
+        if self._listener.leaving.is_set() and not closed:
+            await send({"type": "websocket.close", "code": SERVICE_RESTART, "reason": None})
 
 
 def _config(limits: Limits) -> Config:
