@@ -42,7 +42,7 @@ class Hints:
             return
         for doorbell in dict.fromkeys((name, ANY)):
             self._rings[doorbell] = self.mark(doorbell) + 1
-            if waiting := self._waiting.pop(doorbell, None):
+            if (waiting := self._waiting.pop(doorbell, None)) is not None:
                 waiting.set()
 
     def on_commit(self, rows: Sequence[JournalRow], _stream: Sequence[tuple[str, StreamView]]) -> None:

@@ -63,7 +63,7 @@ PARKED = "SELECT * FROM park WHERE agent = ?"
 LIFTED = """
 SELECT max(at) FROM journal
 WHERE type = 'park.lifted' AND agent = :agent
-  AND seq > coalesce((SELECT seq FROM journal WHERE at <= :since ORDER BY seq DESC LIMIT 1), 0)
+  AND seq > coalesce((SELECT seq FROM journal WHERE at < :since ORDER BY seq DESC LIMIT 1), 0)
 """
 
 
