@@ -1,0 +1,256 @@
+"""Putting a hive together: store, actors, endpoints and page, in order of dependence.
+
+The rule kept here: sockets are opened once, before anything serves, and outlive every restart of whoever
+serves them; what earlier boots left running is dead before the first message is claimed.
+"""
+
+import os
+import secrets
+import socket
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, closing
+from functools import partial
+from typing import cast
+
+import trio
+from attrs import define, field, frozen
+from hypercorn.typing import ASGIFramework
+
+from hive import __version__
+from hive.actors import ChildSpec, Grace, Hive, StartChild, open_hive
+from hive.actors.boxes import Boxes
+from hive.actors.protocol import BROKER
+from hive.actors.records import Records, begin_boot
+from hive.actors.tree import core_specs
+from hive.actors.turn import Parts
+from hive.agents.http_tools import http_tools
+from hive.agents.registry import BackendParts, make_backend
+from hive.agents.shell import BoxShell
+from hive.agents.tokens import Sessions
+from hive.app.chronicle import Chronicle
+from hive.app.directory import Directory
+from hive.app.powers import OwnerPowers
+from hive.asgi import Endpoint, HttpServer
+from hive.config import Config
+from hive.containers.subprocess import SubprocessDriver
+from hive.mcp.parts import McpParts
+from hive.mcp.serving import CHILD as MCP, endpoint_server
+from hive.protocol.errors import Refused
+from hive.sockets import Credentials, open_tcp, open_unix
+from hive.store.sqlite import SqliteStore, open_store
+from hive.web import files, vendor
+from hive.web.app import LISTENER, OPERATOR_LISTENER, page_app
+from hive.web.lanes import Lane, Lanes
+from hive.web.login import Codes
+from hive.web.parts import WebParts
+
+WEB = "web"
+FACE_GRACE = Grace(startup=15.0, shutdown=8.0)
+"""The faces' own graces are shorter; this is the backstop."""
+
+BOX_GRACE_SECONDS = 3.0
+BOXES_SECONDS = 15.0
+"""How long all boxes together may take to go down when hive stops."""
+
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+@frozen
+class Listeners:
+    """The listening sockets of a hive."""
+
+    web: socket.socket
+    mcp: socket.socket
+    operator: socket.socket
+
+    @property
+    def origin(self) -> str:
+        """Where the page is."""
+        return f"http://{_address(self.web)}"
+
+    def endpoint(self, agent: str) -> str:
+        """Where an agent's tools are."""
+        return f"http://{_address(self.mcp)}/mcp/{agent}"
+
+
+@define(eq=False)
+class Running:
+    """A hive that serves."""
+
+    directory: Directory
+    store: SqliteStore
+    hive: Hive
+    codes: Codes
+    listeners: Listeners
+    driver: SubprocessDriver
+    _stop: trio.Event = field(factory=trio.Event, init=False)
+    why: str = field(default="", init=False)
+
+    def stop(self, why: str) -> None:
+        """Begin an ordered shutdown; the first reason is the one recorded."""
+        self.why = self.why or why
+        self._stop.set()
+
+    async def stopping(self) -> None:
+        """Wait until somebody has asked it to stop."""
+        await self._stop.wait()
+
+    def login_link(self) -> str:
+        """A fresh link that logs a browser in once."""
+        return self.codes.link(self.listeners.origin)
+
+
+def new_secret() -> str:
+    """256 bits nobody can guess, safe in addresses and headers."""
+    return secrets.token_urlsafe(32)
+
+
+def check_exposure(config: Config) -> None:
+    """Refuse to listen beyond this machine: neither face has TLS."""
+    for name, listen in (("web", config.web), ("mcp", config.mcp)):
+        if listen.host not in LOOPBACK:
+            raise Refused(
+                f"{name}.host = {listen.host!r} would show this hive to other machines without TLS. "
+                "Keep it at 127.0.0.1 and reach it through ssh -L, or a proxy that does TLS and login."
+            )
+
+
+def listen(directory: Directory, config: Config, stack: AsyncExitStack) -> Listeners:
+    """Open every socket, or none.  Raises `CannotListen`."""
+    check_exposure(config)
+    web, mcp = config.web, config.mcp
+    return Listeners(
+        web=stack.enter_context(closing(open_tcp(web.host, web.port, option="HIVE_WEB_PORT or web.port"))),
+        mcp=stack.enter_context(closing(open_tcp(mcp.host, mcp.port, option="HIVE_MCP_PORT or mcp.port"))),
+        operator=stack.enter_context(closing(open_unix(directory.operator_socket))),
+    )
+
+
+@asynccontextmanager
+async def run_hive(directory: Directory, config: Config) -> AsyncIterator[Running]:
+    """Run the hive of a directory whose lock is held, until the block is left.
+
+    Leaving it is an ordered shutdown: faces first, then the agents, the store last.  Raises `CannotListen`,
+    `Unusable` and `Refused` with nothing left running.
+    """
+    async with AsyncExitStack() as stack:
+        listeners = listen(directory, config, stack)
+        store = stack.enter_context(open_store(directory.store, limits=config.limits))
+        await begin_boot(store, __version__)
+        driver = SubprocessDriver(directory.root)
+        boxes = Boxes(store, {driver.name: driver})
+        parts = _turn_parts(config, listeners, store, boxes, driver)
+        why = "it failed"
+        try:
+            async with open_hive(*core_specs(store, parts)) as hive:
+                running = Running(directory, store, hive, Codes(new_secret, time.time), listeners, driver)
+                with Chronicle(store).following(hive):
+                    await _open_faces(running, config, parts, stack)
+                    yield running
+            why = running.why or "stopped"
+        finally:
+            await _take_down(boxes)
+            store.stop(why)
+
+
+def _turn_parts(
+    config: Config, listeners: Listeners, store: SqliteStore, boxes: Boxes, driver: SubprocessDriver
+) -> Parts:
+    shell = BoxShell(driver, Records(store), new_secret)
+    backend = BackendParts(http_tools(listeners.endpoint, new_secret), shell, time.time)
+    return Parts(
+        store=store,
+        hints=store.hints,
+        boxes=boxes,
+        sessions=Sessions(new_secret),
+        backend=lambda settings: make_backend(settings.backend, backend),
+        wall=time.time,
+        limits=config.limits,
+    )
+
+
+async def _open_faces(running: Running, config: Config, parts: Parts, stack: AsyncExitStack) -> None:
+    """Start the endpoints and the page, last, so that they leave first."""
+    mcp = stack.enter_context(
+        endpoint_server(_mcp_parts(running, config, parts), [running.listeners.mcp], running.directory.run)
+    )
+    web = _page_server(running, config, stack)
+    for name, server in ((MCP, mcp), (WEB, web)):
+        await running.hive.root.ask(StartChild(ChildSpec(name, partial(_same, server), grace=FACE_GRACE)))
+
+
+def _same(server: HttpServer) -> HttpServer:
+    """A server serves again and again; its listeners outlive its incarnations."""
+    return server
+
+
+def _mcp_parts(running: Running, config: Config, parts: Parts) -> McpParts:
+    return McpParts(
+        store=running.store,
+        broker=running.hive.ref(BROKER),
+        sessions=parts.sessions,
+        hints=running.store.hints,
+        wall=time.time,
+        version=__version__,
+        operator_name=config.operator.name,
+        operator_pronouns=config.operator.pronouns,
+        limits=config.limits,
+    )
+
+
+def _page_server(running: Running, config: Config, stack: AsyncExitStack) -> HttpServer:
+    store = running.store
+    lanes = Lanes(Lane(store.reader.head().seq))
+    stack.callback(store.subscribe(lanes.on_commit))
+    parts = WebParts(
+        store=store,
+        lanes=lanes,
+        broker=running.hive.ref(BROKER),
+        powers=OwnerPowers(running),
+        codes=running.codes,
+        wall=time.time,
+        new_secret=new_secret,
+        version=__version__,
+        operator=config.operator.name,
+        origins=partial(_origins, running.listeners),
+    )
+    app = page_app(parts, files.load(vendor.location()))
+    return HttpServer(
+        cast("ASGIFramework", app),
+        [
+            Endpoint(running.listeners.web),
+            Endpoint(running.listeners.operator, {LISTENER: OPERATOR_LISTENER}),
+        ],
+        admit=_admit,
+    )
+
+
+def _origins(listeners: Listeners) -> tuple[str, ...]:
+    host, port = listeners.web.getsockname()[:2]
+    names = (_bracketed(host), "localhost") if host != "localhost" else ("localhost",)
+    return tuple(f"http://{name}:{port}" for name in names)
+
+
+def _admit(endpoint: Endpoint, peer: Credentials | None) -> bool:
+    """Only whoever runs hive, and root, may use the operator's socket."""
+    if endpoint.scope.get(LISTENER) != OPERATOR_LISTENER:
+        return True
+    return peer is not None and peer.uid in (os.geteuid(), 0)
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _address(opened: socket.socket) -> str:
+    host, port = opened.getsockname()[:2]
+    return f"{_bracketed(host)}:{port}"
+
+
+async def _take_down(boxes: Boxes) -> None:
+    """Stop every box, all at once; what does not leave is killed by its driver."""
+    with trio.move_on_after(BOXES_SECONDS, shield=True):
+        async with trio.open_nursery() as nursery:
+            for agent, driver in boxes.up.items():
+                nursery.start_soon(driver.stop, agent, BOX_GRACE_SECONDS)

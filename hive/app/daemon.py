@@ -1,0 +1,124 @@
+"""`hive up`: one hive on one directory, until it is told to stop.
+
+The rule kept here: what went wrong is one sentence and an exit status; a stack of frames is for faults of
+hive itself.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import trio
+
+from hive import config
+from hive.actors import HiveError
+from hive.app import UpOptions, found
+from hive.app.compose import Running, run_hive
+from hive.app.directory import Directory, locked
+from hive.protocol.errors import HiveRefusal
+
+OK = 0
+REFUSED = 1
+IMPATIENT = 130
+DETACH_SECONDS = 30.0
+SIGNALS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
+
+
+def say(line: str) -> None:
+    """Tell the person."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def complain(line: str) -> None:
+    """Tell the person what is wrong."""
+    sys.stderr.write(f"hive: {line}\n")
+
+
+def up(options: UpOptions) -> int:
+    """Run the hive of a directory, here or in the background."""
+    directory = Directory(options.directory.absolute())
+    try:
+        if options.detach:
+            return _detach(directory)
+        made = directory.create()
+        settings = config.load(directory.root)
+        with locked(directory):
+            return trio.run(_serve, directory, settings, made)
+    except (HiveRefusal, HiveError) as refusal:
+        complain(str(refusal))
+    except OSError as error:
+        complain(f"{error.filename or directory.root}: {error.strerror}")
+    return REFUSED
+
+
+async def _serve(directory: Directory, settings: config.Config, made: tuple[Path, ...]) -> int:
+    with trio.open_signal_receiver(*SIGNALS) as received:
+        with trio.CancelScope() as impatience:
+            async with run_hive(directory, settings) as running, trio.open_nursery() as nursery:
+                nursery.start_soon(obey, received, running, impatience)
+                for line in _greeting(running, made):
+                    say(line)
+                await running.stopping()
+                say(f"stopping ({running.why}); once more to be impatient")
+                nursery.cancel_scope.cancel(reason="stopping")
+        if impatience.cancelled_caught:
+            complain("stopped at once; what was running is settled at the next start")
+            return IMPATIENT
+    say("stopped; nothing is running")
+    return OK
+
+
+async def obey(received: AsyncIterator[int], running: Running, impatience: trio.CancelScope) -> None:
+    """The first signal asks for an ordered stop; the second does not wait for it."""
+    async for number in received:
+        if running.why:
+            impatience.cancel(reason="asked twice")
+        running.stop(SIGNALS[signal.Signals(number)])
+
+
+def _greeting(running: Running, made: tuple[Path, ...]) -> Iterator[str]:
+    reader = running.store.reader
+    yield f"hive on {running.directory.root} (pid {os.getpid()})"
+    yield from found.report(made, Path.home(), running.driver, reader.manager(), len(reader.agents()))
+    yield f"tools for agents: {running.listeners.endpoint('<name>')}"
+    if sys.stdout.isatty():
+        yield f"page (logs in once): {running.login_link()}"
+    else:
+        yield f"page: {running.listeners.origin} (a link that logs in: hive open)"
+
+
+def _detach(directory: Directory) -> int:
+    """Start the daemon in a session of its own and wait until it serves."""
+    directory.create()
+    with directory.log.open("a", encoding="utf-8") as log:
+        begins = log.tell()
+        child = subprocess.Popen(
+            [sys.executable, "-m", "hive", "up", "--dir", str(directory.root)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    deadline = time.monotonic() + DETACH_SECONDS
+    while time.monotonic() < deadline:
+        printed = _printed(directory.log, begins)
+        if child.poll() is not None:
+            complain(printed.strip().removeprefix("hive: ") or f"it ended with status {child.returncode}")
+            return REFUSED
+        if "\npage" in printed:
+            say(f"{printed}runs in the background (pid {child.pid}); stop it with: hive down")
+            return OK
+        time.sleep(0.05)
+    complain(f"not ready within {DETACH_SECONDS:.0f} s; see {directory.log}, or stop it: kill {child.pid}")
+    return REFUSED
+
+
+def _printed(log: Path, begins: int) -> str:
+    with log.open(encoding="utf-8") as file:
+        file.seek(begins)
+        return file.read()

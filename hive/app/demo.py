@@ -1,0 +1,183 @@
+"""`hive demo`: a temporary swarm that surveys a directory tree, for as long as somebody watches.
+
+The rule kept here: it is the same hive as `hive up` runs, in a directory that goes away; nothing in it is
+staged but the agents' rules.
+"""
+
+import json
+import math
+import os
+import sys
+import tempfile
+import webbrowser
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import trio
+from attrs import evolve, frozen
+
+from hive import config
+from hive.actors import HiveError
+from hive.actors.protocol import BROKER, Perform
+from hive.agents.demo_rules import ROUND_SECONDS, demo_round
+from hive.app import DemoOptions
+from hive.app.compose import Running, run_hive
+from hive.app.daemon import OK, REFUSED, SIGNALS, complain, obey, say
+from hive.app.directory import Directory, locked
+from hive.protocol.commands import AddAgent, Command, Send, Settings
+from hive.protocol.errors import HiveRefusal
+from hive.protocol.mail import Provenance
+from hive.protocol.names import MANAGER, OPERATOR
+from hive.store.codec import unstructure
+from hive.store.hints import ANY
+
+BOSS = "boss"
+SURVEYORS = ("ada", "ben", "cleo", "dan")
+SETTLE_SECONDS = 10.0
+"""How long a timed demo waits for the last turns to end before it counts."""
+
+
+@frozen
+class Summary:
+    """What a timed demo prints as JSON."""
+
+    sent: int
+    turns: int
+    done: int
+    retried: int
+    dead: int
+    wake_ms_p50: float | None
+    wake_ms_p99: float | None
+    violations: Sequence[object]
+
+
+def demo(options: DemoOptions) -> int:
+    """Run the demo.  The exit status is 0 only if no invariant was broken."""
+    tree = options.on.absolute()
+    if not tree.is_dir():
+        complain(f"{tree} is not a directory; name one with --on")
+        return REFUSED
+    try:
+        with tempfile.TemporaryDirectory(prefix="hive-demo-", ignore_cleanup_errors=True) as root:
+            directory = Directory(Path(root))
+            directory.create()
+            with locked(directory):
+                return trio.run(_run, directory, options, tree)
+    except (HiveRefusal, HiveError) as refusal:
+        complain(str(refusal))
+        return REFUSED
+
+
+def _settings() -> config.Config:
+    """Free ports, and otherwise what the environment says."""
+    plain = config.Config()
+    return evolve(plain, web=config.Listen(port=0), mcp=config.Listen(port=0))
+
+
+async def _run(directory: Directory, options: DemoOptions, tree: Path) -> int:
+    with trio.open_signal_receiver(*SIGNALS) as received, trio.CancelScope() as impatience:
+        async with run_hive(directory, _settings()) as running:
+            seen: Counter[str] = Counter()
+            running.store.subscribe(lambda rows, _: seen.update(row.type for row in rows))
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(obey, received, running, impatience)
+                await _hire(running)
+                _greet(running, options, tree)
+                nursery.start_soon(_direct, running, tree)
+                with trio.move_on_after(math.inf if options.seconds is None else options.seconds):
+                    await running.stopping()
+                nursery.cancel_scope.cancel(reason="the demo is over")
+            await _settle(running, options)
+            summary = _summary(running, seen["msg.retried"])
+            running.stop("the demo is over")
+        return _report(summary, options)
+    return REFUSED
+
+
+async def _perform(running: Running, command: Command[object]) -> object:
+    return await running.hive.ref(BROKER).ask(Perform(command))
+
+
+async def _hire(running: Running) -> None:
+    boss = Settings(role="manager", rules="demo-manager", purpose="has the tree surveyed, writes the report")
+    await _perform(running, AddAgent(BOSS, boss))
+    surveyor = Settings(rules="demo-surveyor", purpose="surveys what the manager names")
+    for name in SURVEYORS:
+        await _perform(running, AddAgent(name, surveyor))
+
+
+async def _direct(running: Running, tree: Path) -> None:
+    """Start a round now and then, as the operator."""
+    number = 0
+    while True:
+        body = demo_round(number, str(tree), SURVEYORS)
+        await _perform(running, Send(OPERATOR, MANAGER, body, Provenance.OPERATOR, cause=f"demo:{number}"))
+        number += 1
+        await trio.sleep(ROUND_SECONDS)
+
+
+def _greet(running: Running, options: DemoOptions, tree: Path) -> None:
+    if options.json:
+        return
+    say(f"A manager and {len(SURVEYORS)} scripted agents survey {tree}.")
+    say(f"Their files: {running.directory.root}; the report: {running.directory.shared / 'report.md'}")
+    say(f"Another terminal can look in:  export HIVE_DIR={running.directory.root}")
+    if options.headless:
+        return
+    link = running.login_link()
+    say(f"Watch them (the link logs in once): {link}")
+    if options.open_browser and _has_display():
+        webbrowser.open(link)
+    say("Ctrl-C ends it.")
+
+
+def _has_display() -> bool:
+    return sys.platform == "darwin" or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
+
+
+async def _settle(running: Running, options: DemoOptions) -> None:
+    """Let what is under way end, so that a timed demo counts whole turns."""
+    if options.seconds is None:
+        return
+    with trio.move_on_after(SETTLE_SECONDS):
+        while any(view.open_turn or view.deliverable for view in running.store.reader.agents()):
+            await running.store.hints.wait(ANY, running.store.hints.mark(ANY))
+
+
+def _summary(running: Running, retries: int) -> Summary:
+    reader = running.store.reader
+    with reader.moment():
+        counts = reader.counts()
+        waits = sorted(reader.wake_latencies())
+        return Summary(
+            sent=counts.accepted,
+            turns=max((turn.number for turn in reader.turns(limit=1)), default=0),
+            done=counts.done,
+            retried=retries,
+            dead=counts.dead,
+            wake_ms_p50=_percentile(waits, 0.50),
+            wake_ms_p99=_percentile(waits, 0.99),
+            violations=[unstructure(violation) for violation in reader.violations()],
+        )
+
+
+def _percentile(ordered: Sequence[float], share: float) -> float | None:
+    """The value below which `share` of them lie, in milliseconds."""
+    if not ordered:
+        return None
+    return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))] * 1000, 3)
+
+
+def _report(summary: Summary, options: DemoOptions) -> int:
+    broken = bool(summary.violations)
+    if options.json:
+        say(json.dumps(unstructure(summary)))
+        return REFUSED if broken else OK
+    say(f"{summary.sent} messages sent, {summary.turns} turns, {summary.done} handled, {summary.dead} dead.")
+    if broken:
+        say(f"Broken invariants: {summary.violations}")
+    say("A hive of your own:      hive up")
+    say("Its first agent:         hive spawn boss --backend scripted --manager")
+    say("Then talk to it:         hive send boss 'hello' --wait")
+    return REFUSED if broken else OK
