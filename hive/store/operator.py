@@ -13,7 +13,7 @@ from hive.protocol.mail import Kind, Mail, Provenance, State
 from hive.protocol.names import OPERATOR
 from hive.store.attachments import keep_body
 from hive.store.guard import remember_release
-from hive.store.mailbox import Draft, post
+from hive.store.mailbox import COALESCED, Draft, post
 from hive.store.notes import tell_undelivered
 from hive.store.rows import mail_of, message, record
 from hive.store.send import recipient
@@ -68,7 +68,7 @@ def _copy(tx: Transaction, dead: sqlite3.Row, command: Redrive) -> Draft:
         sender=dead["sender"],
         provenance=Provenance(dead["provenance"]),
         # A copy is a message of its own: it must not vanish into another note of the same kind.
-        kind=Kind.MESSAGE if dead["kind"] == Kind.NEXT_TURN else Kind(dead["kind"]),
+        kind=Kind.MESSAGE if dead["kind"] in COALESCED else Kind(dead["kind"]),
         label=dead["label"],
         in_reply_to=dead["in_reply_to"],
         thread=dead["thread"],

@@ -51,7 +51,7 @@ def _end(tx: Transaction, agent: str, reason: Reason, until: float | None) -> fl
         row = tx.row("SELECT failures FROM agent WHERE name = ?", agent)
         return tx.now + backoff_seconds(row["failures"] if row else 1)
     # An end that is past already would have a refused agent ask again at once, and again.
-    return max(until, tx.now + BACKOFF_FIRST_SECONDS)
+    return until if until > tx.now else tx.now + BACKOFF_FIRST_SECONDS
 
 
 RESET = {Reason.FAILING: "dead_in_a_row", Reason.INTERRUPTED: "interruptions"}
