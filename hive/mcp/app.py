@@ -126,8 +126,11 @@ def _watched(scope: Scope, receive: Receive, send: Send) -> tuple[Receive, Send]
         return message
 
     async def say(message: Message) -> None:
+        last = message["type"] == "http.response.body" and not message.get("more_body", False)
+        # Looked at before: hypercorn reports a disconnect as soon as the answer is complete.
+        there = not delivery.gone.is_set()
         await send(message)
-        if message["type"] == "http.response.body" and not message.get("more_body", False):
+        if last and there:
             delivery.arrived()
 
     return hear, say

@@ -37,10 +37,9 @@ class Delivery:
             raise
 
     def arrived(self) -> None:
-        """The whole answer has been written, unless its client had left before."""
-        if not self.gone.is_set():
-            self._handed_over = True
-            self._if_lost.clear()
+        """The whole answer has been written while its client was there."""
+        self._handed_over = True
+        self._if_lost.clear()
 
     def left(self) -> None:
         """The client has closed its side."""

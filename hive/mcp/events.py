@@ -24,7 +24,7 @@ class SessionEvents(EventStore):
     )
     _numbers: "count[int]" = field(factory=lambda: count(1), init=False)
 
-    async def store_event(self, stream_id: StreamId, message: JSONRPCMessage | None) -> EventId:  # noqa: RUF029
+    async def store_event(self, stream_id: StreamId, message: JSONRPCMessage | None) -> EventId:
         """Remember an event; answers its id."""
         event = str(next(self._numbers))
         self._kept[event] = (stream_id, message)

@@ -135,7 +135,7 @@ def identify(knock: Knock, agents: AgentDirectory, sessions: Sessions) -> Caller
         return Refusal(
             404, f"There is no agent at {knock.path[:80]!r}. An agent's endpoint is /mcp/<its name>."
         )
-    if knock.own_socket and knock.peer and not may_connect(knock.peer, knock.owner):
+    if knock.own_socket and not (knock.peer and may_connect(knock.peer, knock.owner)):
         return Refusal(403, "This socket belongs to another user.")
     return _admit(knock, view, agents, sessions)
 

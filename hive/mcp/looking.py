@@ -36,7 +36,7 @@ class StatusArguments:
     text: str = argument("What you are doing, in one line.", most=STATUS_CHARACTERS)
 
 
-async def inbox(call: Call, arguments: InboxArguments) -> str:  # noqa: RUF029 - handlers of tools may wait
+async def inbox(call: Call, arguments: InboxArguments) -> str:
     """Look at one's own mail without taking any."""
     states = (arguments.state,) if arguments.state else ()
     page = call.desk.reader.mailbox(
@@ -45,12 +45,12 @@ async def inbox(call: Call, arguments: InboxArguments) -> str:  # noqa: RUF029 -
     return describe_inbox(page, call.now)
 
 
-async def agents(call: Call, _: NoArguments) -> str:  # noqa: RUF029 - handlers of tools may wait
+async def agents(call: Call, _: NoArguments) -> str:
     """Say who is there."""
     return describe_agents(call.desk.reader.agents(), call.agent, call.now)
 
 
-async def whoami(call: Call, _: NoArguments) -> str:  # noqa: RUF029 - handlers of tools may wait
+async def whoami(call: Call, _: NoArguments) -> str:
     """Say who the caller is."""
     view, parts = call.desk.reader.agent(call.agent), call.desk.parts
     settings = view.settings if view else Settings(role=call.caller.role)

@@ -1,6 +1,6 @@
 """Prompts a person can choose in their own client: one, which introduces hive."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from attrs import define, field, frozen
@@ -35,6 +35,10 @@ class PromptArgumentSpec:
     required: bool = True
 
 
+def _no_completions(_desk: Desk, _caller: Caller, _argument: str) -> Sequence[str]:
+    return ()
+
+
 @frozen
 class PromptSpec:
     """One prompt."""
@@ -43,7 +47,7 @@ class PromptSpec:
     description: str
     render: "Callable[[Desk, Caller, Mapping[str, str]], Rendered]"
     arguments: Sequence[PromptArgumentSpec] = ()
-    completions: Callable[[Desk, Caller, str], Sequence[str]] = lambda _desk, _caller, _argument: ()
+    completions: Callable[[Desk, Caller, str], Sequence[str]] = _no_completions
     roles: frozenset[str] | None = None
 
     def is_for(self, caller: Caller) -> bool:
@@ -51,12 +55,16 @@ class PromptSpec:
         return self.roles is None or caller.role in self.roles
 
 
+def _by_name(specs: Iterable[PromptSpec]) -> Mapping[str, PromptSpec]:
+    return {spec.name: spec for spec in specs}
+
+
 @define(eq=False)
 class Prompter:
     """The prompts of one endpoint."""
 
     desk: Desk
-    specs: Mapping[str, PromptSpec] = field(converter=lambda specs: {spec.name: spec for spec in specs})
+    specs: Mapping[str, PromptSpec] = field(converter=_by_name)
 
     def of(self, caller: Caller) -> Sequence[PromptSpec]:
         """The prompts a caller has."""

@@ -8,7 +8,7 @@ id of a request, because ids restart in every client.
 import hashlib
 import json
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from hive.mcp.arguments import argument
 from hive.mcp.desk import Call
@@ -79,37 +79,38 @@ class WakeArguments:
 
 async def send(call: Call, arguments: SendArguments) -> str:
     """Send mail to an agent, the manager, the operator or everybody."""
-    command = _from(call, arguments.to, arguments.body, Kind.MESSAGE, arguments.label, arguments.in_reply_to)
-    return await _post(call, command, arguments.key)
+    sent = evolve(
+        _from(call, arguments.to, arguments.body), label=arguments.label, in_reply_to=arguments.in_reply_to
+    )
+    return await _post(call, sent, arguments.key)
 
 
 async def notify(call: Call, arguments: NotifyArguments) -> str:
     """Tell the operator something worth a glance."""
-    return await _post(call, _from(call, OPERATOR, f"{arguments.title}\n\n{arguments.body}", Kind.NOTIFY))
+    sent = _from(call, OPERATOR, f"{arguments.title}\n\n{arguments.body}")
+    return await _post(call, evolve(sent, kind=Kind.NOTIFY))
 
 
 async def request_next_turn(call: Call, arguments: NextTurnArguments) -> str:
     """Leave oneself a note that starts another turn."""
-    return await _post(call, _from(call, call.agent, arguments.reason or "Go on.", Kind.NEXT_TURN))
+    sent = _from(call, call.agent, arguments.reason or "Go on.")
+    return await _post(call, evolve(sent, kind=Kind.NEXT_TURN))
 
 
 async def wake(call: Call, arguments: WakeArguments) -> str:
     """Tell the agent of something that happened outside hive."""
-    return await _post(call, _from(call, call.agent, arguments.body, Kind.WAKE, arguments.label))
+    sent = _from(call, call.agent, arguments.body)
+    return await _post(call, evolve(sent, kind=Kind.WAKE, label=arguments.label))
 
 
-def _from(
-    call: Call, to: str, body: str, kind: Kind, label: str | None = None, in_reply_to: str | None = None
-) -> Send:
+def _from(call: Call, to: str, body: str) -> Send:
+    """What this caller sends, with what hive knows of it and nobody can claim."""
     caller = call.caller
     return Send(
         sender=caller.agent,
         to=to,
         body=body,
         provenance=caller.provenance,
-        kind=kind,
-        label=label,
-        in_reply_to=in_reply_to,
         turn=caller.turn,
         cause=f"client:{caller.agent}" if caller.client else None,
         own_token=True,

@@ -5,7 +5,7 @@ text of an error of ours reaches a client.
 """
 
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import orjson
@@ -21,12 +21,13 @@ from mcp.server.transport_security import TransportSecuritySettings
 from mcp.shared.exceptions import MCPError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
+from starlette.requests import Request
 
 from hive.mcp.desk import Call, Desk
 from hive.mcp.events import SessionEvents
 from hive.mcp.identity import Caller
 from hive.mcp.parts import McpParts
-from hive.mcp.prompts import PROMPTS, Prompter, introduction
+from hive.mcp.prompts import PROMPTS, Prompter, PromptSpec, introduction
 from hive.mcp.resources import LISTED, RESOURCES, ResourceSpec, Shelf
 from hive.mcp.subscriptions import Notifier
 from hive.mcp.tools import Said, Toolbox, ToolSpec, UnknownTool, builtin_and_installed
@@ -97,7 +98,7 @@ class Incarnation:
     parts: McpParts
     tools: Sequence[ToolSpec] = field(factory=builtin_and_installed)
     resources: Sequence[ResourceSpec] = RESOURCES
-    prompts: Sequence[Any] = PROMPTS
+    prompts: Sequence[PromptSpec] = PROMPTS
     desk: Desk = field(init=False)
     toolbox: Toolbox = field(init=False)
     shelf: Shelf = field(init=False)
@@ -141,12 +142,12 @@ class Incarnation:
             max_request_body_size=REQUEST_BYTES,
         )
 
-    async def _guard(self, context: Context, call_next: CallNext) -> HandlerResult:
+    async def _guard(self, ctx: Context, call_next: CallNext) -> HandlerResult:
         """Let no error of ours tell a client anything."""
-        if mcp_session := _mcp_session(context):
-            self.notifier.audience(_caller(context).agent).meet(mcp_session, context.session)
+        if mcp_session := _mcp_session(ctx):
+            self.notifier.audience(_caller(ctx).agent).meet(mcp_session, ctx.session)
         try:
-            return await call_next(context)
+            return await call_next(ctx)
         except (MCPError, ValidationError):
             raise
         except Exception as error:
@@ -168,7 +169,7 @@ class Incarnation:
         return _result(said)
 
     def _call(self, context: Context) -> Call:
-        scope, meta = context.request.scope, context.meta or {}
+        scope, meta = _request(context).scope, cast("Mapping[str, object]", context.meta or {})
         mcp_session = _mcp_session(context)
         tool_use = next((str(meta[key]) for key in TOOL_USE_KEYS if key in meta), None)
         return Call(
@@ -234,7 +235,7 @@ class Incarnation:
         self, context: Context, params: types.SubscriptionsListenRequestParams
     ) -> types.SubscriptionsListenResult:
         listen = self.notifier.audience(_caller(context).agent).listen
-        stopping = context.request.scope[STOPPING_ENTRY]
+        stopping = _request(context).scope[STOPPING_ENTRY]
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_close_when, stopping, listen)
             result = await listen(context, params)
@@ -277,30 +278,37 @@ class Incarnation:
         return types.GetPromptResult(description=spec.description, messages=[message])
 
     async def _complete(self, context: Context, params: types.CompleteRequestParams) -> types.CompleteResult:
-        caller, begun = _caller(context), params.argument
-        match params.ref:
-            case types.ResourceTemplateReference(uri=template):
-                values = self.shelf.complete(caller, template, begun.value)
-            case types.PromptReference(name=name):
-                spec = self.prompter.find(caller, name)
-                known = spec.completions(self.desk, caller, begun.name) if spec else ()
-                values = [value for value in known if value.startswith(begun.value)]
+        values = self._completions(_caller(context), params)
         shown = list(values)[:LISTED]
         more = len(values) > len(shown)
         return types.CompleteResult(
             completion=types.Completion(values=shown, total=len(values), has_more=more)
         )
 
+    def _completions(self, caller: Caller, params: types.CompleteRequestParams) -> Sequence[str]:
+        begun = params.argument
+        if isinstance(params.ref, types.ResourceTemplateReference):
+            return self.shelf.complete(caller, params.ref.uri, begun.value)
+        spec = self.prompter.find(caller, params.ref.name)
+        known = spec.completions(self.desk, caller, begun.name) if spec else ()
+        return [value for value in known if value.startswith(begun.value)]
+
+
+def _request(context: Context) -> Request:
+    """The HTTP request of this very message."""
+    assert context.request is not None, "the endpoint is reached over HTTP only"
+    return cast("Request", context.request)
+
 
 def _caller(context: Context) -> Caller:
-    return cast("Caller", context.request.scope[CALLER_ENTRY])
+    return cast("Caller", _request(context).scope[CALLER_ENTRY])
 
 
 def _mcp_session(context: Context) -> str | None:
     """The MCP session, which there is in the handshake era only; in the other the header means nothing."""
     if context.protocol_version in MODERN_PROTOCOL_VERSIONS:
         return None
-    return cast("str | None", context.request.headers.get(MCP_SESSION_HEADER))
+    return _request(context).headers.get(MCP_SESSION_HEADER)
 
 
 def _tool(spec: ToolSpec) -> types.Tool:

@@ -66,15 +66,19 @@ class Said:
     ok: bool = True
 
 
-class UnknownTool(Exception):  # noqa: N818 - the name is the sentence
+class UnknownTool(Exception):
     """This caller has no tool of that name.  The text names those there are."""
+
+
+def _by_name(specs: Iterable[ToolSpec]) -> Mapping[str, ToolSpec]:
+    return {spec.name: spec for spec in specs}
 
 
 @define(eq=False)
 class Toolbox:
     """The tools of one endpoint."""
 
-    specs: Mapping[str, ToolSpec] = field(converter=lambda specs: {spec.name: spec for spec in specs})
+    specs: Mapping[str, ToolSpec] = field(converter=_by_name)
 
     def of(self, caller: Caller) -> tuple[ToolSpec, ...]:
         """The tools a caller has."""
@@ -103,7 +107,7 @@ class Toolbox:
 
 
 def builtin_and_installed() -> tuple[ToolSpec, ...]:
-    """hive's own tools, and those that installed packages add under `ENTRY_POINTS`."""
+    """Our own tools, and those that installed packages add under `ENTRY_POINTS`."""
     installed = (
         point.load() for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name)
     )

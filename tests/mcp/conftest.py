@@ -1,18 +1,17 @@
 """A house to test the endpoint in: the real store, the real broker, and the endpoint on real sockets."""
 
 import random
-import socket
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager
-from functools import partial
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import httpx2
 import pytest
 import trio
 from attrs import define, field
+from hypercorn.typing import ASGIFramework
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.types import CallToolResult, TextContent
@@ -22,12 +21,26 @@ from hive.actors.broker import Broker
 from hive.actors.protocol import BROKER, Perform
 from hive.actors.writer import Writer
 from hive.agents.tokens import CliSession, Sessions
+from hive.asgi import Endpoint, HttpServer
+from hive.mcp.app import EndpointApp
 from hive.mcp.identity import token_hash
 from hive.mcp.parts import McpParts
+from hive.mcp.server import Incarnation
 from hive.mcp.serving import CHILD, endpoint_server
-from hive.protocol.commands import AddAgent, BeginTurn, Command, Send, SetClientToken, Settings, TurnBegun
+from hive.mcp.tools import TOOLS, ToolSpec
+from hive.protocol.commands import (
+    AddAgent,
+    BeginTurn,
+    Command,
+    MarkSeen,
+    Send,
+    SetClientToken,
+    Settings,
+    TurnBegun,
+)
 from hive.protocol.mail import Provenance, SendAnswer
 from hive.sockets import open_tcp
+from hive.store.hints import ANY
 from hive.store.sqlite import SqliteStore, open_store
 
 T = TypeVar("T")
@@ -80,6 +93,28 @@ class House:
         session.turn = begun.turn
         return session
 
+    async def begin_with(self, agent: str, body: str) -> CliSession:
+        """Begin a turn of an agent that was woken by one message, which its prompt has shown."""
+        await self.mail(agent, body)
+        session = await self.begin(agent)
+        assert session.turn is not None
+        turn = self.store.reader.turn(session.turn)
+        assert turn is not None
+        await self.store.submit(
+            MarkSeen(session.turn, tuple(self.number(id_) for id_ in turn.messages))
+        ).outcome()
+        return session
+
+    def number(self, message: str) -> int:
+        """A message's number."""
+        mail = self.store.reader.mail(message)
+        assert mail is not None
+        return mail.number
+
+    def states(self, agent: str) -> list[str]:
+        """The states of an agent's mail, oldest first."""
+        return [str(mail.state) for mail in reversed(self.store.reader.mailbox(agent).mail)]
+
     def url(self, agent: str) -> str:
         """Where an agent's endpoint is."""
         return f"http://127.0.0.1:{self.port}/mcp/{agent}"
@@ -107,13 +142,39 @@ class House:
         ):
             yield client
 
+    @asynccontextmanager
+    async def with_tools(self, *rows: ToolSpec) -> AsyncIterator[None]:
+        """Serve the endpoint with more tools, on another port, for as long as the block lasts."""
+        app = EndpointApp(self.parts, incarnate=lambda parts: Incarnation(parts, tools=(*TOOLS, *rows)))
+        usual = self.port
+        with open_tcp("127.0.0.1", 0) as tcp:
+            server = HttpServer(cast("ASGIFramework", app), [Endpoint(tcp)], on_error=self.errors.append)
+            async with open_hive(ChildSpec(CHILD, lambda: server, grace=Grace(shutdown=8.0))):
+                self.port = tcp.getsockname()[1]
+                yield
+        self.port = usual
 
-def said(result: object) -> str:
-    """The text of a tool's answer."""
-    assert isinstance(result, CallToolResult)
-    (content,) = result.content
-    assert isinstance(content, TextContent)
-    return content.text
+    @staticmethod
+    def said(result: object) -> str:
+        """The text of a tool's answer that did what was asked."""
+        text, ok = House.answered(result)
+        assert ok, text
+        return text
+
+    @staticmethod
+    def answered(result: object) -> tuple[str, bool]:
+        """The text of a tool's answer, and whether it did what was asked."""
+        assert isinstance(result, CallToolResult)
+        (content,) = result.content
+        assert isinstance(content, TextContent)
+        return content.text, not result.is_error
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        """Wait until something holds, which a change of the store may bring about."""
+        while not holds():
+            mark = self.store.hints.mark(ANY)
+            with trio.move_on_after(0.05):
+                await self.store.hints.wait(ANY, mark)
 
 
 @asynccontextmanager
@@ -146,6 +207,12 @@ async def open_house(path: Path) -> AsyncIterator[House]:
             async with open_hive(ChildSpec(CHILD, lambda: server, grace=Grace(shutdown=8.0))):
                 with trio.fail_after(60):
                     yield House(store, hive, parts, tcp.getsockname()[1], run, errors)
+
+
+@pytest.fixture(params=ERAS)
+def era(request: pytest.FixtureRequest) -> str:
+    """Both wires of the protocol."""
+    return str(request.param)
 
 
 @pytest.fixture
