@@ -211,7 +211,7 @@ def run(step: Step, state: Path, shared: Path) -> str:
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     """Three directories, one with a name made to hurt."""
-    tree = tmp_path / "a tree's"
+    tree = tmp_path / "a $(touch pwned) tree's"
     for name in ("src", "it's; touch pwned", ".git"):
         (tree / name).mkdir(parents=True)
     (tree / "src" / "one").write_text("1\n2\n3\n")
@@ -241,17 +241,18 @@ def test_the_commands_of_the_demo_do_what_they_say(tree: Path, tmp_path: Path) -
     largest = run(steps(question, rules="demo-surveyor")[0], state, shared)
     assert largest == f"2 files in {tree / 'src'}"
 
-    finding = mail(f"Finding: {tree / 'src'} holds 2 files, 4 lines, 8 KiB.")
-    for known in ("1", "1"):
+    for place, known in (("/b", "1"), ("/a", "2"), ("/a", "2")):
+        finding = mail(f"Finding: {place} holds 2 files, 4 lines, 8 KiB.")
         assert run(steps(finding, rules="demo-manager")[0], state, shared) == known
     report = (shared / "report.md").read_text()
-    assert report == f"# What the survey found\n\n- {tree / 'src'}: 2 files, 4 lines, 8 KiB\n"
+    lines = "- /a: 2 files, 4 lines, 8 KiB\n- /b: 2 files, 4 lines, 8 KiB\n"
+    assert report == f"# What the survey found\n\n{lines}"
     assert not list(tmp_path.rglob("pwned"))
 
 
 def test_a_hostile_finding_is_only_text(tree: Path, tmp_path: Path) -> None:
     """What another agent writes never becomes a command."""
-    finding = mail("Finding: /x'; touch pwned; ' holds 1 files, 1 lines, 1 KiB.")
+    finding = mail("Finding: /x'; touch pwned; '$(touch pwned) holds 1 files, 1 lines, 1 KiB.")
     run(steps(finding, rules="demo-manager")[0], tmp_path / "state", tmp_path / "shared")
     assert not list(tmp_path.rglob("pwned"))
     assert "touch pwned" in (tmp_path / "shared" / "report.md").read_text()
