@@ -164,9 +164,9 @@ class Faces:
         if isinstance(admitted, Response):
             return admitted
         await websocket.accept(subprotocol=wire.SUBPROTOCOL)
-        stopping = websocket.scope.get("hive.stopping") or trio.Event()
+        stopping = cast("trio.Event", cast("Mapping[str, object]", websocket.scope)["hive.stopping"])
         conversation = Conversation(WebsocketSocket(), Connection(admitted, self._parts), self._parts)
-        await conversation.run(cast("trio.Event", stopping))
+        await conversation.run(stopping)
         return None
 
     async def _admitted(self) -> Login | Response:

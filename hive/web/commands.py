@@ -21,7 +21,7 @@ from hive.protocol.names import OPERATOR, check_name
 from hive.protocol.verbs import WIRE_COMMANDS, WireCommand
 from hive.store.codec import digest, structure, unstructure
 from hive.web.connection import Command, Connection
-from hive.web.parts import Login, WebParts
+from hive.web.parts import FAULT, Login, WebParts
 
 ANSWER_SECONDS: Final = 30.0
 """A command whose answer takes longer is reported as unknown; repeating its id is safe."""
@@ -41,6 +41,9 @@ async def perform(parts: WebParts, connection: Connection, command: Command) -> 
     except HiveError as error:
         # The broker was restarted under us: the id makes asking again safe.
         return _refused(command, "unavailable", f"{error}; ask again with the same id")
+    except Exception as error:  # noqa: BLE001 - a fault of ours in one command must not end the connection
+        parts.on_error(error)
+        return {"id": command.id, "ok": False, "n": 0, "error": FAULT}
     return {"id": command.id, "ok": True, "n": parts.store.reader.head().seq, "result": unstructure(result)}
 
 

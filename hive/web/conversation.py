@@ -48,7 +48,7 @@ class Conversation:
     _news: trio.Event = field(factory=trio.Event, init=False)
     _heard: float = field(factory=trio.current_time, init=False)
     _leaving: Goodbye | None = field(default=None, init=False)
-    _deeds: trio.CapacityLimiter = field(factory=lambda: trio.CapacityLimiter(DEEDS_AT_ONCE), init=False)
+    _deeds: trio.Semaphore = field(factory=lambda: trio.Semaphore(DEEDS_AT_ONCE), init=False)
 
     async def run(self, stopping: trio.Event) -> None:
         """Talk until one side leaves.  `stopping` set: say goodbye."""
@@ -75,10 +75,10 @@ class Conversation:
                 case Goodbye() as goodbye:
                     self._leave(goodbye)
                 case Command() as command:
-                    await self._deeds.acquire_on_behalf_of(command)
+                    await self._deeds.acquire()
                     nursery.start_soon(self._carry_out, command)
                 case Question() as question:
-                    await self._deeds.acquire_on_behalf_of(question)
+                    await self._deeds.acquire()
                     nursery.start_soon(self._look_up, question)
                 case None:
                     self._ring()
@@ -87,14 +87,14 @@ class Conversation:
         try:
             self._connection.answer("ack", **await perform(self._parts, self._connection, command))
         finally:
-            self._deeds.release_on_behalf_of(command)
+            self._deeds.release()
         self._ring()
 
     async def _look_up(self, question: Question) -> None:
         try:
             self._connection.answer("got", **await answer(self._parts, self._connection.login, question))
         finally:
-            self._deeds.release_on_behalf_of(question)
+            self._deeds.release()
         self._ring()
 
     async def _write(self, scope: trio.CancelScope) -> None:

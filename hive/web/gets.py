@@ -16,7 +16,8 @@ from hive.protocol.views import AgentView
 from hive.protocol.wording import why_sentence
 from hive.store.codec import unstructure
 from hive.web.connection import Question
-from hive.web.parts import Login, WebParts
+from hive.web.parts import FAULT, Login, WebParts
+from hive.web.plain import plain
 from hive.web.snapshot import message_head
 
 PAGE_ROWS = 500
@@ -31,8 +32,10 @@ async def answer(parts: WebParts, login: Login, question: Question) -> dict[str,
     try:
         data = await _answered(parts, login, question)
     except HiveRefusal as refusal:
-        error = {"code": refusal.code, "text": refusal.text}
-        return {"id": question.id, "ok": False, "error": error}
+        return {"id": question.id, "ok": False, "error": {"code": refusal.code, "text": refusal.text}}
+    except Exception as error:  # noqa: BLE001 - a fault of ours in one answer must not end the connection
+        parts.on_error(error)
+        return {"id": question.id, "ok": False, "error": FAULT}
     return {"id": question.id, "ok": True, "data": data}
 
 
@@ -119,7 +122,7 @@ def _agent(parts: WebParts, arguments: Arguments) -> object:
 
 
 def _tree(parts: WebParts, _arguments: Arguments) -> object:
-    return unstructure(parts.powers.tree())
+    return plain(parts.powers.tree())
 
 
 def _message(parts: WebParts, arguments: Arguments) -> object:

@@ -1,5 +1,6 @@
 """What the page needs of the rest of hive, handed in by whoever composes it."""
 
+import logging
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -57,6 +58,15 @@ class Login:
     """Hash of the browser session, to be checked again while the connection lasts."""
 
 
+FAULT: Mapping[str, str] = {"code": "fault", "text": "hive itself failed at this; its log says how"}
+"""What a client is told of a fault that is nobody's but ours."""
+
+
+def log_error(error: BaseException) -> None:
+    """Write a fault to the standard library's log."""
+    logging.getLogger(__name__).error("The page failed at a request", exc_info=error)
+
+
 @frozen(eq=False)
 class WebParts:
     """The page's view of hive."""
@@ -78,3 +88,4 @@ class WebParts:
     """Origins the page may be opened under, as `http://127.0.0.1:7700`; known once the port is."""
 
     operator_identity: str = OPERATOR
+    on_error: Callable[[BaseException], None] = log_error
