@@ -165,10 +165,10 @@ class HttpServer:
             self._incarnation = None
 
     def add_listener(self, endpoint: Endpoint) -> None:
-        """Accept from one more socket, at once and in every later incarnation."""
-        self.listeners.append(endpoint)
+        """Accept from one more socket, now and in later incarnations; raises `OSError` if it is closed."""
         if self._incarnation:
             self._incarnation.listen(endpoint)
+        self.listeners.append(endpoint)
 
     def remove_listener(self, path: Path | str) -> Endpoint | None:
         """Stop accepting from a unix socket, at once, and give it back to be closed; None if it is not ours.

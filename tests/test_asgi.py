@@ -64,6 +64,17 @@ def unix(folder: Path) -> Iterator[Endpoint]:
         yield Endpoint(opened, {"hive.agent": "iris"})
 
 
+class Unexpected:
+    """Where the errors go that should not happen."""
+
+    def __init__(self) -> None:
+        self.seen: list[BaseException] = []
+
+    def __call__(self, error: BaseException) -> None:
+        """Keep it for the end: raised here, it would end up in somebody's `except`."""
+        self.seen.append(error)
+
+
 @asynccontextmanager
 async def serving(server: HttpServer, seconds: float | None = None) -> AsyncIterator[trio.Event]:
     """A server that serves; leaving, or setting the event, stops it within the seconds it may take."""
@@ -84,17 +95,14 @@ async def serving(server: HttpServer, seconds: float | None = None) -> AsyncIter
                 late.deadline = trio.current_time() + (GRACE + SLACK if seconds is None else seconds)
                 late.shield = True
     assert not late.cancelled_caught, "the server did not stop in time"
+    if isinstance(server.on_error, Unexpected):
+        assert server.on_error.seen == []
 
 
 def a_server(app: App, *endpoints: Endpoint, **options: Any) -> HttpServer:
-    """A server with short deadlines that fails the test on any error it was not told to expect."""
-
-    def unexpected(error: BaseException) -> None:
-        raise AssertionError("unexpected error of a connection") from error
-
-    return HttpServer(
-        app, endpoints, **{"grace": GRACE, "send_timeout": SEND_TIMEOUT, "on_error": unexpected, **options}
-    )
+    """A server with short deadlines, of which any error that the test does not expect fails it."""
+    usual = {"grace": GRACE, "send_timeout": SEND_TIMEOUT, "on_error": Unexpected()}
+    return HttpServer(app, endpoints, **{**usual, **options})
 
 
 async def connect(endpoint: Endpoint) -> trio.SocketStream:
@@ -408,6 +416,16 @@ async def test_a_listener_added_between_incarnations_is_served_by_the_next(
     assert unserved.cancelled_caught
 
 
+async def test_a_closed_socket_is_not_added(tcp: Endpoint, unix: Endpoint) -> None:
+    """Whoever hands it over hears of it, and nothing is remembered."""
+    unix.socket.close()
+    server = a_server(hello, tcp)
+    async with serving(server):
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            server.add_listener(unix)
+        assert server.listeners == [tcp]
+
+
 async def test_removing_a_listener_ends_its_connections_and_no_others(tcp: Endpoint, unix: Endpoint) -> None:
     """An identity that is taken away does not go on talking over an old connection."""
     server = a_server(hello, tcp, unix)
@@ -623,6 +641,26 @@ async def test_a_websocket_application_may_say_goodbye_itself(tcp: Endpoint) -> 
 
     assert closed.value.reason is not None
     assert closed.value.reason.code == 4408
+
+
+async def test_a_websocket_application_that_asks_late_is_told_all_the_same(tcp: Endpoint) -> None:
+    """Even one that receives nothing until the server leaves learns that it is to go."""
+    received = []
+
+    async def busy(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            raise NotImplementedError
+        await receive()
+        await send({"type": "websocket.accept"})
+        await scope["hive.stopping"].wait()
+        received.append(await receive())
+
+    async with serving(a_server(busy, tcp)) as stop, websocket(tcp) as client:
+        stop.set()
+        with pytest.raises(ConnectionClosed):
+            await client.get_message()
+
+    assert received == [{"type": "websocket.disconnect", "code": SERVICE_RESTART}]
 
 
 async def test_a_websocket_application_may_refuse_while_the_server_leaves(tcp: Endpoint) -> None:
