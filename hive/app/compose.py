@@ -29,7 +29,7 @@ from hive.agents.registry import BackendParts, make_backend
 from hive.agents.shell import BoxShell
 from hive.agents.tokens import Sessions
 from hive.app.chronicle import Chronicle
-from hive.app.directory import Directory
+from hive.directory import Directory
 from hive.app.powers import OwnerPowers
 from hive.asgi import Endpoint, HttpServer
 from hive.config import Config

@@ -18,7 +18,7 @@ from hive import config
 from hive.actors import HiveError
 from hive.app import UpOptions, found
 from hive.app.compose import Running, run_hive
-from hive.app.directory import Directory, locked
+from hive.directory import Directory, locked
 from hive.protocol.errors import HiveRefusal
 
 OK = 0

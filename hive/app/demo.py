@@ -24,7 +24,7 @@ from hive.agents.demo_rules import ROUND_SECONDS, demo_round
 from hive.app import DemoOptions
 from hive.app.compose import Running, run_hive
 from hive.app.daemon import OK, REFUSED, SIGNALS, complain, obey, say
-from hive.app.directory import Directory, locked
+from hive.directory import Directory, locked
 from hive.protocol.commands import AddAgent, Command, Send, Settings
 from hive.protocol.errors import HiveRefusal
 from hive.protocol.mail import Provenance

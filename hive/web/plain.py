@@ -5,11 +5,12 @@ The kernel knows nothing of wires, and its types are not resolved for one; so th
 
 from collections.abc import Mapping
 from enum import Enum
+from typing import cast
 
 import attrs
 
 
-def plain(value: object) -> object:
+def plain(value: object) -> object:  # noqa: PLR0911 - one return a kind
     """Frozen values as objects with their class's name, errors as sentences, the rest as it is."""
     match value:
         case None | bool() | int() | float() | str():
@@ -25,7 +26,7 @@ def plain(value: object) -> object:
         case type():
             return value.__name__
         case _ if attrs.has(type(value)):
-            fields = attrs.fields(type(value))
+            fields = attrs.fields(cast("type[attrs.AttrsInstance]", type(value)))
             return {"type": type(value).__name__} | {
                 field.name: plain(getattr(value, field.name)) for field in fields if field.repr
             }

@@ -103,7 +103,8 @@ def short_run_directory(root: Path) -> Path:
     """A directory of this user's whose name is short, the same for the same hive."""
     name = hashlib.sha256(os.fsencode(root.absolute())).hexdigest()[:12]
     # Not $XDG_RUNTIME_DIR: a cron job and a login shell must find the same sockets.
-    return Path("/tmp") / f"hive-{os.getuid()}-{name}"  # noqa: S108 - made 0700, and checked to be ours
+    owner = root.stat().st_uid if root.exists() else os.getuid()
+    return Path("/tmp") / f"hive-{owner}-{name}"  # noqa: S108 - made 0700, and checked to be ours
 
 
 @contextmanager
