@@ -6,7 +6,7 @@ The rule kept here: before anything in an existing file is changed, a copy of it
 import os
 import random
 import sqlite3
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 from sqlite_utils import Database, Migrations
@@ -46,41 +46,44 @@ def connect_reader(path: Path) -> sqlite3.Connection:
 
 def open_database(path: Path, random_: random.Random, known: Migrations = migrations) -> sqlite3.Connection:
     """Open and migrate.  Raises `Unusable` for a file that is damaged, foreign or of a newer hive."""
-    db = connect(path)
-    try:
-        # Both only hold for a file without tables, and in this order.
-        db.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        for pragma in PRAGMAS:
-            db.execute(pragma)
-        migrate(db, path, known)
-        draw_log_id(db, random_, replace=False)
-    except sqlite3.DatabaseError as error:
-        db.close()
-        if isinstance(error, sqlite3.OperationalError):
-            raise
-        raise Unusable(
-            f"{path} is damaged or not a database of hive ({error}): restore a backup with `hive restore`."
-        ) from error
-    except BaseException:
-        db.close()
-        raise
-    return db
+    with ExitStack() as undo:
+        db = undo.enter_context(closing(connect(path)))
+        try:
+            _prepare(db, path, known)
+            draw_log_id(db, random_, replace=False)
+        except sqlite3.OperationalError:
+            raise  # The disk or another process is to blame, not the file.
+        except sqlite3.DatabaseError as error:
+            raise Unusable(
+                f"{path} is damaged or no database of hive ({error}): restore a backup with `hive restore`."
+            ) from error
+        undo.pop_all()
+        return db
 
 
-def migrate(db: sqlite3.Connection, path: Path, known: Migrations) -> None:
+def _prepare(db: sqlite3.Connection, path: Path, known: Migrations) -> None:
     """Bring the schema up to date, with a copy of the file made first where there is something to lose."""
-    wrapped = Database(db)
-    applied = [migration.name for migration in known.applied(wrapped)]
-    pending = [migration.name for migration in known.pending(wrapped)]
+    applied = _applied(db, path, known)
+    if not applied:
+        # Holds only for a file without tables, and only before the log is chosen.
+        db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    for pragma in PRAGMAS:
+        db.execute(pragma)
+    if applied and known.pending(Database(db)):
+        copy(db, path.with_name(f"{path.name}.before-{applied + 1}"))
+    known.apply(Database(db))
+
+
+def _applied(db: sqlite3.Connection, path: Path, known: Migrations) -> int:
+    """How many migrations the file has; refuses one that has others than we know, and changes nothing."""
+    applied = [migration.name for migration in known.applied(Database(db))]
     newer = set(applied) - {migration.name for migration in known._migrations}  # noqa: SLF001
     if newer:
         raise Unusable(
             f"{path} was written by a newer hive (it has {', '.join(sorted(newer))}): "
             "run that version, or restore an older backup."
         )
-    if applied and pending:
-        copy(db, path.with_name(f"{path.name}.before-{len(applied) + 1}"))
-    known.apply(wrapped)
+    return len(applied)
 
 
 def copy(db: sqlite3.Connection, target: Path) -> None:
@@ -89,6 +92,8 @@ def copy(db: sqlite3.Connection, target: Path) -> None:
     partial.unlink(missing_ok=True)
     with closing(connect(partial)) as copied:
         db.backup(copied)
+        # One file, that can be read where nothing may be written; opening it for use chooses the log again.
+        copied.execute("PRAGMA journal_mode = DELETE")
     with partial.open("rb") as written:
         os.fsync(written.fileno())
     partial.replace(target)

@@ -1,0 +1,133 @@
+"""A cut of the power loses what was not synced, and nothing that was promised.
+
+A killed process does not show this: the kernel still writes what it was given.  So the log is cut by hand,
+at every kind of place behind the last acknowledged send: what was synced is before the cut.
+"""
+
+import shutil
+from pathlib import Path
+from random import Random
+
+import pytest
+from attrs import frozen
+
+from hive.protocol.commands import Ack, BeginTurn, ClaimIntoTurn, EndTurn, Lease, TurnBegun
+from hive.protocol.outcome import Outcome
+from hive.testing.desk import Desk, open_desk
+from hive.testing.store_contract import World
+
+HISTORIES = 8
+CUTS = 25
+"""Places in each history, so that there are 200 in all."""
+
+AGENTS = ("iris", "rosa")
+
+
+@frozen
+class History:
+    """A hive at the moment of the cut."""
+
+    folder: Path
+    """Holds the database and its log as they were when the power went."""
+
+    synced: int
+    """Bytes of the log that were on the disk when the last send was acknowledged."""
+
+    acknowledged: tuple[str, ...]
+
+
+def live(desk: Desk, chance: Random, steps: int) -> list[str]:
+    """Send, claim and settle at random; returns the ids of what was sent."""
+    acknowledged: list[str] = []
+    turns: list[TurnBegun] = []
+    for _ in range(steps):
+        agent = chance.choice(AGENTS)
+        match chance.randrange(5):
+            case 0:
+                acknowledged.append(desk.send(agent, "x" * chance.randrange(1, 6_000)))
+            case 1:
+                begun = desk.do(BeginTurn(agent, 1, messages=chance.randrange(1, 4)))
+                turns += [begun] if isinstance(begun, TurnBegun) else []
+            case 2 if turns:
+                desk.do(ClaimIntoTurn(chance.choice(turns).turn))
+            case 3 if turns:
+                turn = turns.pop(chance.randrange(len(turns)))
+                seen = tuple(one.mail.number for one in turn.messages if chance.random() < 0.7)
+                desk.do(EndTurn(turn.turn, chance.choice([Outcome.OK, Outcome.FAILED]), seen=seen))
+            case _:
+                for held in desk.do(Lease(agent, "client")):
+                    desk.do(Ack(agent, held.mail.id))
+        desk.wait(chance.random() * 10)
+    return acknowledged
+
+
+def after_the_last_send(desk: Desk, chance: Random) -> None:
+    """Commits that nobody synced: claims and verdicts."""
+    for agent in AGENTS * 3:
+        begun = desk.do(BeginTurn(agent, 2))
+        if isinstance(begun, TurnBegun):
+            seen = tuple(one.mail.number for one in begun.messages if chance.random() < 0.8)
+            desk.do(EndTurn(begun.turn, chance.choice([Outcome.OK, Outcome.INTERRUPTED]), seen=seen))
+        desk.wait(120)
+
+
+def lived(folder: Path, chance: Random) -> History:
+    """Make a history and take its files at the end, as a power cut would leave them."""
+    running, cut = folder / "running", folder / "cut"
+    running.mkdir()
+    cut.mkdir()
+    with open_desk(running) as desk:
+        acknowledged = live(desk, chance, steps=40)
+        acknowledged.append(desk.send("iris", "the last promise"))
+        synced = desk.store.path.with_name("hive.sqlite3-wal").stat().st_size
+        after_the_last_send(desk, chance)
+        for name in ("hive.sqlite3", "hive.sqlite3-wal"):
+            shutil.copy(running / name, cut / name)
+    return History(cut, synced, tuple(acknowledged))
+
+
+@pytest.mark.parametrize("seed", range(HISTORIES))
+def test_no_acknowledged_send_is_lost_wherever_the_log_is_cut(tmp_path: Path, seed: int) -> None:
+    """All of them are there, every invariant holds, and the journal is a prefix of what was."""
+    chance = Random(seed)
+    history = lived(tmp_path, chance)
+    size = (history.folder / "hive.sqlite3-wal").stat().st_size
+    assert history.synced < size, "there is something to lose"
+    lengths = []
+    for cut in range(CUTS):
+        place = tmp_path / f"{cut}"
+        shutil.copytree(history.folder, place)
+        damage(place / "hive.sqlite3-wal", chance.randrange(history.synced, size + 1), chance)
+        with open_desk(place, World(now=1_750_100_000.0)) as desk:
+            found = {mail.id for mail in desk.reader.traffic(limit=10_000).mail}
+            assert set(history.acknowledged) <= found
+            assert not desk.reader.violations(deep=True)
+            seqs = [row.seq for row in desk.reader.journal(0, limit=100_000)]
+            assert seqs == list(range(1, len(seqs) + 1))
+            desk.send("iris", "and on")
+        lengths.append(len(seqs))
+        shutil.rmtree(place)
+    assert len(set(lengths)) > 1, "the cuts fell between different commits"
+
+
+def damage(log: Path, at: int, chance: Random) -> None:
+    """Cut the log, or leave behind the cut what a disk may leave: nothing, zeros, or noise."""
+    content = log.read_bytes()
+    tail = len(content) - at
+    match chance.randrange(3):
+        case 0:
+            log.write_bytes(content[:at])
+        case 1:
+            log.write_bytes(content[:at] + bytes(tail))
+        case _:
+            log.write_bytes(content[:at] + chance.randbytes(tail))
+
+
+def test_a_cut_before_what_was_synced_does_lose_a_send(tmp_path: Path) -> None:
+    """So that the test above is known to be able to fail."""
+    history = lived(tmp_path, Random(0))
+    log = history.folder / "hive.sqlite3-wal"
+    log.write_bytes(log.read_bytes()[: history.synced - 1])
+    with open_desk(history.folder, World(now=1_750_100_000.0)) as desk:
+        found = {mail.id for mail in desk.reader.traffic(limit=10_000).mail}
+        assert set(history.acknowledged) - found == {history.acknowledged[-1]}
