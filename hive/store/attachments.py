@@ -52,15 +52,6 @@ def store_attachment(tx: Transaction, command: StoreAttachment) -> str:
     return _keep(tx, command.sender, command.body, size, bounded=True)
 
 
-def whole_body(tx: Transaction, text: str, sha256: str | None) -> str:
-    """The whole body of a message row."""
-    if sha256 is None:
-        return text
-    row = tx.row("SELECT body FROM attachment WHERE sha256 = ?", sha256)
-    assert row is not None  # retention keeps an attachment as long as a message names it
-    return str(row["body"])
-
-
 def _keep(tx: Transaction, sender: str, text: str, size: int, *, bounded: bool) -> str:
     digest = hashlib.sha256(text.encode()).hexdigest()
     known = tx.row("SELECT 1 FROM attached WHERE sender = ? AND sha256 = ?", sender, digest) is not None

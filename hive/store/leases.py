@@ -60,12 +60,13 @@ def _settle(tx: Transaction, command: Ack | Release, change: Change) -> None:
     row = rows.message(tx, command.message)
     if row["recipient"] != command.agent:
         raise NotFound(f"There is no message {command.message[:40]!r} in your mailbox.")
-    claim = _leased(row) if command.claim is None else command.claim
-    if claim is None or claim != _leased(row) or settle(tx, row["number"], claim, change) is None:
+    held = _leased(row)
+    if held is None or command.claim not in (None, held):
         raise Conflict(
             f"You do not hold {row['id']} (any more): it is {row['state']}."
             " Call recv; what is still yours to handle comes again."
         )
+    settle(tx, row["number"], held, change)
 
 
 def _leased(row: sqlite3.Row) -> int | None:

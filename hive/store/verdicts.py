@@ -5,13 +5,13 @@ no longer holds changes nothing.
 """
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
 from attrs import frozen
 
 from hive.protocol.mail import State
-from hive.store.rows import count, record
+from hive.store.rows import Counter, count, record
 from hive.store.transaction import Transaction
 
 
@@ -24,12 +24,13 @@ class Verdict(StrEnum):
     DEAD = "dead"
 
 
-STATES = {
+STATES: Mapping[Verdict, State] = {
     Verdict.DONE: State.DONE,
     Verdict.RETRIED: State.READY,
     Verdict.RELEASED: State.READY,
     Verdict.DEAD: State.DEAD,
 }
+COUNTED: Mapping[Verdict, Counter] = {Verdict.DONE: "done", Verdict.DEAD: "dead"}
 
 
 @frozen
@@ -69,13 +70,8 @@ def settle(tx: Transaction, number: int, claim: int, change: Change) -> sqlite3.
 
 
 def _written_down(tx: Transaction, row: sqlite3.Row, change: Change) -> None:
-    match change.verdict:
-        case Verdict.DONE:
-            count(tx, row["recipient"], "done")
-        case Verdict.DEAD:
-            count(tx, row["recipient"], "dead")
-        case Verdict.RETRIED | Verdict.RELEASED:
-            pass
+    if change.verdict in COUNTED:
+        count(tx, row["recipient"], COUNTED[change.verdict])
     extra = {} if change.error is None else {"error": change.error}
     record(tx, f"msg.{change.verdict}", row, **extra)
 

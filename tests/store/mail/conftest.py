@@ -89,7 +89,7 @@ class Desk:
         for row in self.db.execute("SELECT agent FROM turn WHERE ended_at IS NULL").fetchall():
             self.do(EndOrphans(row["agent"], 0, "hive was restarted"))
 
-    def adjust(self, **limits: float) -> None:
+    def adjust(self, **limits: int) -> None:
         """Set limits from now on."""
         self.limits = evolve(self.limits, **limits)
 
@@ -100,7 +100,7 @@ class Desk:
         for name in names:
             self.do(AddAgent(name, Settings(role=role)))
 
-    def send(self, sender: str, to: str, body: str = "hello", **options: object) -> Accepted:
+    def send(self, sender: str, to: str, body: object = "hello", **options: object) -> Accepted:
         """Send to one recipient, with the provenance that fits the sender."""
         fitting = {"operator": Provenance.OPERATOR, "system": Provenance.SYSTEM}
         provenance = options.pop("provenance", fitting.get(sender, Provenance.AGENT))

@@ -31,7 +31,7 @@ from hive.protocol.parking import Reason
 from hive.store.rows import settings_of
 
 if TYPE_CHECKING:
-    from conftest import Desk
+    from tests.store.mail.conftest import Desk
 
 SHA = "0123456789abcdef" * 4
 

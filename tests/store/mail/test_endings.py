@@ -10,7 +10,7 @@ from hive.protocol.outcome import CONSEQUENCES, Outcome, Settlement, backoff_sec
 from hive.protocol.parking import EXITS, Reason
 
 if TYPE_CHECKING:
-    from conftest import Desk
+    from tests.store.mail.conftest import Desk
 
 RETRIED = [outcome for outcome in Outcome if CONSEQUENCES[outcome].seen is Settlement.RETRY]
 RELEASED = [outcome for outcome in Outcome if CONSEQUENCES[outcome].seen is Settlement.RELEASE]

@@ -9,7 +9,7 @@ from hive.protocol.errors import Conflict, NotFound
 from hive.protocol.mail import Provenance, State
 
 if TYPE_CHECKING:
-    from conftest import Desk
+    from tests.store.mail.conftest import Desk
 
 
 def chain(desk: "Desk", length: int) -> int:

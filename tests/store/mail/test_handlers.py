@@ -10,7 +10,7 @@ from hive.protocol.outcome import Outcome
 from hive.store.handlers import HANDLERS
 
 if TYPE_CHECKING:
-    from conftest import Desk
+    from tests.store.mail.conftest import Desk
 
 
 def test_every_command_of_the_protocol_is_handled() -> None:

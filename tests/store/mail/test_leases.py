@@ -19,7 +19,7 @@ from hive.protocol.errors import Conflict, NotFound
 from hive.protocol.mail import Priority, State
 
 if TYPE_CHECKING:
-    from conftest import Desk
+    from tests.store.mail.conftest import Desk
 
 
 def test_a_lease_is_a_claim_with_an_end(desk: "Desk") -> None:

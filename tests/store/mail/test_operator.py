@@ -10,7 +10,7 @@ from hive.protocol.mail import INLINE_BYTES, Kind, Priority, Provenance, State
 from hive.protocol.outcome import Outcome
 
 if TYPE_CHECKING:
-    from conftest import Desk
+    from tests.store.mail.conftest import Desk
 
 
 def test_mail_to_the_operator_is_unread_read_and_done_by_command(desk: "Desk") -> None:

@@ -22,7 +22,7 @@ from hive.protocol.mail import Kind, Provenance, State
 from hive.protocol.parking import EXITS, Reason
 
 if TYPE_CHECKING:
-    from conftest import Desk
+    from tests.store.mail.conftest import Desk
 
 STANDING = [reason for reason in Reason if reason is not Reason.SLOT]
 """The reasons that a beginning turn obeys; `slot` is only a sign."""

@@ -21,7 +21,7 @@ from hive.protocol.outcome import Outcome
 from hive.protocol.parking import Reason
 
 if TYPE_CHECKING:
-    from conftest import Desk
+    from tests.store.mail.conftest import Desk
 
 
 def test_a_message_opens_a_thread_of_its_own_and_is_written_down(desk: "Desk") -> None:

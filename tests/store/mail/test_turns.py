@@ -11,6 +11,7 @@ from hive.protocol.commands import (
     ClaimIntoTurn,
     EndOrphans,
     EndTurn,
+    Lease,
     MarkSeen,
     NotBegun,
     Park,
@@ -25,7 +26,7 @@ from hive.protocol.outcome import Outcome
 from hive.protocol.parking import Reason
 
 if TYPE_CHECKING:
-    from conftest import Desk
+    from tests.store.mail.conftest import Desk
 
 URGENT = Priority.URGENT
 
@@ -213,6 +214,20 @@ def test_what_was_withdrawn_can_be_claimed_into_the_same_turn_again(desk: "Desk"
     desk.do(Withdraw(begun.turn, (folded.number,)))
     assert desk.mail(folded.id).state is State.CLAIMED, "what was seen is not withdrawn"
     desk.end(begun)
+
+
+def test_what_was_given_back_is_not_given_back_again(desk: "Desk") -> None:
+    """Not even where somebody else holds it meanwhile: the old claim is void."""
+    desk.send("operator", "iris")
+    begun = desk.begin("iris")
+    desk.do(Withdraw(begun.turn, (1,)))
+    desk.do(Withdraw(begun.turn, (1,)))
+    assert len(desk.rows("msg.released")) == 1
+    desk.do(Lease("iris", "client"))
+    desk.do(Withdraw(begun.turn, (1,)))
+    desk.do(MarkSeen(begun.turn, (1,)))
+    desk.end(begun, Outcome.FAILED)
+    assert (desk.mail(1).state, desk.mail(1).attempts) == (State.CLAIMED, 0)
 
 
 def test_marks_and_withdrawals_of_a_turn_that_has_ended_are_void(desk: "Desk") -> None:
