@@ -126,7 +126,7 @@ def test_a_gate_whose_keeper_is_gone_stays_shut(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("way", ESCAPES)
 async def test_nothing_outlives_its_command(way: str, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However a child tries to get away, it is dead before the command counts as ended, and holds nothing up."""
+    """However a child tries to get away, it is dead before its command has ended, and holds nothing up."""
     monkeypatch.setattr("hive.agents.shell.DRAIN_SECONDS", 10 * LIMIT_SECONDS)
     with trio.fail_after(LIMIT_SECONDS):
         await place.shell.run(place.box, f"{ESCAPES[way]}; while ! test -s child; do sleep 0.01; done")
