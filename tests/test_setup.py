@@ -63,6 +63,7 @@ class Checkout:
         self.root = folder / "a checkout"
         self.programs = folder / "programs"
         self.log = folder / "uv.log"
+        self.command = "bin/hive"
         shutil.copytree(ROOT / "bin", self.root / "bin")
         for name in ("requirements.lock", "requirements-test.lock", "requirements-node.lock"):
             (self.root / name).write_text("# nothing\n")
@@ -96,9 +97,9 @@ class Checkout:
         return self.log.read_text().split() if self.log.exists() else []
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
-        """Start bin/hive in a process group of its own, with nothing in its environment but PATH."""
+        """Start a command in a process group of its own, with nothing in its environment but PATH."""
         return subprocess.Popen(
-            [self.root / "bin" / "hive", *arguments],
+            [self.root / self.command, *arguments],
             env={"PATH": f"{self.programs}:/usr/bin:/bin"} | environment,
             cwd=self.root.parent,
             stdout=subprocess.PIPE,
@@ -108,7 +109,7 @@ class Checkout:
         )
 
     def run(self, *arguments: str, **environment: str) -> "Ran":
-        """Run bin/hive to its end."""
+        """Run a command to its end."""
         process = self.start(*arguments, **environment)
         out, err = process.communicate(timeout=60)
         return Ran(process.returncode, out, err)
@@ -223,14 +224,6 @@ def test_an_interpreter_that_went_away_makes_a_new_environment(checkout: Checkou
     assert checkout.run()[:2] == (0, "ran [] here\n")
 
 
-def test_without_uv_pip_does_it(checkout: Checkout) -> None:
-    """All that is asked of the machine is Python with venv."""
-    (checkout.programs / "uv").unlink()
-    code, out, err = checkout.run()
-    assert (code, out) == (0, "ran [] here\n")
-    assert "environment with uv" not in err
-
-
 def test_a_link_to_the_command_works_from_anywhere(checkout: Checkout, tmp_path: Path) -> None:
     """So that people can put it on their PATH."""
     checkout.run()
@@ -341,6 +334,181 @@ def test_a_read_only_checkout_without_a_home_says_what_to_set(shared: Checkout) 
     code, _, err = shared.run()
     assert code == 1
     assert "XDG_CACHE_HOME" in err
+
+
+# The other command.
+
+# Stands in for every tool that bin/test runs: says what it was asked, and fails where told to.
+TOOL = """\
+import os, sys
+name = os.path.basename(sys.argv[0]).removesuffix(".py")
+told = [os.environ.get(variable, "") for variable in ("HIVE_SEEDS", "HIVE_TEST_REQUIRE")]
+print("ran", name, *sys.argv[1:], *told, flush=True)
+if name == os.environ.get("SLEEPS"):
+    import time
+    time.sleep(30)
+sys.exit(4 if name == os.environ.get("FAILS") else 0)
+"""
+FAST = ["ruff check", "ruff format", "mypy", "flake8", "pytest -m not slow and not real"]
+REST = ["coverage run -m pytest", "coverage_ratchet", "pytest -m slow or real"]
+
+
+@pytest.fixture
+def checks(checkout: Checkout) -> Checkout:
+    """A checkout whose tools only say that they ran, on a machine that has every program."""
+    shutil.copytree(ROOT / ".ci", checkout.root / ".ci")
+    for name in ("ruff.py", "mypy.py", "flake8.py", "pytest.py", "coverage.py", ".ci/coverage_ratchet.py"):
+        (checkout.root / name).write_text(TOOL)
+    checkout.program("chromium", "#!/bin/sh\n")
+    checkout.command = "bin/test"
+    return checkout
+
+
+def layers(ran: Ran) -> list[str]:
+    """What was run, in order, without the paths."""
+    return [line.removeprefix("ran ").strip() for line in ran.out.splitlines() if line.startswith("ran ")]
+
+
+def assert_ran(ran: Ran, wanted: list[str]) -> None:
+    """Each layer, in this order, and no other."""
+    found = layers(ran)
+    assert [name for name, line in zip(wanted, found, strict=True) if not line.startswith(name)] == []
+
+
+def test_a_plain_run_lints_and_runs_the_fast_tests(checks: Checkout) -> None:
+    """What a laptop can do before every commit, and a table of what it took."""
+    ran = checks.run()
+    assert ran.code == 0
+    assert_ran(ran, FAST)
+    assert re.search(r"mypy --strict +\d+ s +120 s +ok", ran.out)
+    assert re.search(r"together +\d+ s", ran.out)
+
+
+def test_arguments_go_to_pytest_and_nothing_else_runs(checks: Checkout) -> None:
+    """With the exit code of pytest."""
+    ran = checks.run("tests/store", "-k", "one or two", FAILS="pytest")
+    assert (ran.code, layers(ran)) == (4, ["pytest tests/store -k one or two"])
+
+
+@pytest.mark.parametrize(("arguments", "environment"), [(["--all"], {}), ([], {"CI": "true"})])
+def test_everything_is_run_when_asked(
+    checks: Checkout, arguments: list[str], environment: dict[str, str]
+) -> None:
+    """Few seeds under coverage, all of them elsewhere; the slow tier is last."""
+    ran = checks.run(*arguments, **environment)
+    assert ran.code == 0
+    assert_ran(ran, FAST + REST)
+    assert [line.endswith(" 3") for line in layers(ran)] == [False] * 5 + [True] * 2 + [False]
+
+
+def test_the_run_of_ci_requires_everything(checks: Checkout) -> None:
+    """A test that cannot run there has failed."""
+    checks.command = ".ci/run"
+    ran = checks.run()
+    assert_ran(ran, FAST + REST)
+    assert all(line.endswith(" all") for line in layers(ran))
+
+
+def test_a_layer_that_fails_does_not_keep_the_next_from_running(checks: Checkout) -> None:
+    """One run tells everything that is wrong."""
+    ran = checks.run(FAILS="mypy")
+    assert ran.code == 1
+    assert_ran(ran, FAST)
+    assert re.search(r"mypy --strict .* failed \(4\)", ran.out)
+    assert re.search(r"fast tests .* ok", ran.out)
+
+
+def test_an_interrupted_run_still_shows_its_table(checks: Checkout) -> None:
+    """Ctrl-C reaches everyone in the terminal's group."""
+    process = checks.start(SLEEPS="mypy")
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("ran mypy"):
+            break
+    os.killpg(process.pid, signal.SIGINT)
+    out, _ = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert re.search(r"ruff format +\d+ s +10 s +ok", out)
+
+
+def test_there_is_a_hard_stop(checks: Checkout) -> None:
+    """A run that hangs ends, and the table says where it hung."""
+    script = checks.root / "bin" / "test"
+    script.write_text(script.read_text().replace("HARD_STOP=3600", "HARD_STOP=2"))
+    ran = checks.run(SLEEPS="mypy")
+    assert ran.code == 1
+    assert re.search(r"mypy --strict .* failed \(124\)", ran.out)
+    assert re.search(r"fast tests .* not run", ran.out)
+
+
+def without_chromium(checks: Checkout, user: int) -> None:
+    """Leave nothing on PATH but what the commands themselves use."""
+    (checks.programs / "chromium").unlink()
+    used = "cat date dirname env grep mkdir readlink rm sh sha256sum tail timeout"
+    for name in used.split():
+        (checks.programs / name).symlink_to(shutil.which(name) or name)
+    checks.program("id", f"#!/bin/sh\necho {user}\n")
+    checks.program("apt-get", '#!/bin/sh\necho "apt-get $*" >&2\n')
+
+
+def test_who_may_install_gets_the_programs_that_tests_need(checks: Checkout) -> None:
+    """And is told so."""
+    without_chromium(checks, user=0)
+    ran = checks.run(PATH=str(checks.programs))
+    assert ran.code == 0
+    assert "installing chromium" in ran.err
+    assert re.search(r"apt-get .*install .*chromium", ran.err)
+
+
+def test_who_may_not_install_is_told_what_to_type(checks: Checkout) -> None:
+    """And the rest is run."""
+    without_chromium(checks, user=1000)
+    ran = checks.run(PATH=str(checks.programs))
+    assert ran.code == 0
+    assert "apt install chromium" in ran.err
+    assert "apt-get" not in ran.err
+    assert_ran(ran, FAST)
+
+
+NEEDY = """\
+import pytest
+
+@pytest.mark.needs("systemd-nspawn")
+def test_marked():
+    pass
+
+def test_asking(need):
+    need("the moon")
+
+def test_plain():
+    pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("require", "code", "closing"),
+    [("", 0, "1 passed, 2 skipped"), ("all", 1, "1 failed, 1 passed, 1 error")],
+)
+def test_what_could_not_be_checked_is_listed_or_fails(
+    tmp_path: Path, require: str, code: int, closing: str
+) -> None:
+    """Skipped with a reason at the end; a failure where everything is required."""
+    shutil.copy(ROOT / "tests" / "conftest.py", tmp_path)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    (tmp_path / "test_needy.py").write_text(NEEDY)
+    ran = subprocess.run(
+        [sys.executable, "-P", "-m", "pytest", "-p", "no:cacheprovider", str(tmp_path)],
+        env={"PATH": str(tmp_path), "HIVE_TEST_REQUIRE": require},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == code, ran.stdout
+    assert "needs systemd-nspawn: apt install systemd-container" in ran.stdout
+    assert "needs the moon" in ran.stdout
+    assert closing in ran.stdout
+    assert ("not checked here" in ran.stdout) == (code == 0)
 
 
 # For real: from nothing, over the network.
