@@ -38,6 +38,16 @@ class Up:
 
     box: Box
     leader: int | None
+    epoch: int
+
+
+@frozen
+class _Start:
+    """One start of a box that has been submitted to the store."""
+
+    box: Box
+    status: BoxStatus
+    since: float
 
 
 @define(eq=False)
@@ -46,19 +56,21 @@ class _Known:
 
     driver: Driver
     lock: trio.Lock = field(factory=trio.Lock)
-    leader: int | None = None
-    """The leader whose start has been submitted."""
-
-    started: int | None = None
-    since: float = 0.0
+    start: _Start | None = None
     deaths: int = 0
     """Deaths and failed starts without a steady time between."""
 
     not_before: float = 0.0
 
+    @property
+    def leader(self) -> int | None:
+        """What tells the start we know from every other."""
+        return None if self.start is None else self.start.status.leader
+
     def died(self, now: float) -> None:
         """Put off the next start, unless this was the first death for a long time."""
-        self.deaths = 1 if self.leader is not None and now - self.since > STEADY_SECONDS else self.deaths + 1
+        steady = self.start is not None and now - self.start.since > STEADY_SECONDS
+        self.deaths = 1 if steady else self.deaths + 1
         delay = FIRST_DELAY_SECONDS * 2.0 ** min(self.deaths - 2, 30) if self.deaths > 1 else 0.0
         self.not_before = now + min(LONGEST_DELAY_SECONDS, delay)
 
@@ -75,11 +87,10 @@ class Boxes:
     async def bring_up(self, agent: str) -> Up:
         """The agent's box, started if need be.  Raises `BoxDown` where it cannot be up now."""
         await self.tend(agent, start=True)
-        known = self._known.get(agent)
-        if known is None or known.leader is None:
+        known, view = self._known.get(agent), self._store.reader.agent(agent)
+        if known is None or known.start is None or view is None:
             raise BoxDown(f"{agent}'s box cannot be up now; see its park reasons")
-        with trio.fail_after(OPERATION_SECONDS):
-            return Up(await known.driver.start(agent), known.leader)
+        return Up(known.start.box, known.leader, view.epoch)
 
     async def is_up(self, agent: str, up: Up) -> bool:
         """Whether the box still runs that was up then: a re-read."""
@@ -91,12 +102,12 @@ class Boxes:
     def concerns(self, view: AgentView) -> bool:
         """Whether this agent has a box to look after: one that was up, or one that the store misses."""
         known = self._known.get(view.name)
-        return (known is not None and known.leader is not None) or _down(view) is not None
+        return (known is not None and known.start is not None) or _down(view) is not None
 
     @property
     def up(self) -> Mapping[str, Driver]:
         """The agents whose boxes were up when last looked at, with their drivers."""
-        return {agent: known.driver for agent, known in self._known.items() if known.leader is not None}
+        return {agent: known.driver for agent, known in self._known.items() if known.start is not None}
 
     async def rebuild(self, agent: str, cause: str = "rebuilt") -> None:
         """Have the box replaced.  When this returns the intent is committed; `tend` carries it out."""
@@ -169,23 +180,26 @@ class Boxes:
             await self._store.submit(commands.BoxDown(agent, cause)).outcome()
 
     async def _announce(self, agent: str, down: Parked | None, status: BoxStatus, known: _Known) -> None:
+        with trio.fail_after(OPERATION_SECONDS):
+            box = await known.driver.start(agent)
         if status.leader is not None and status.started is not None:
             record = commands.RecordProcess(agent, status.leader, status.started)
             await self._store.submit(record).outcome()
-        first = down is None and known.leader is None
+        first = down is None and known.start is None
         cause = "hive started it" if first else (down and down.detail) or "started again"
         # Known from the submit on: where its commit is in doubt, `box_down` still holds and starts it anew.
-        known.leader, known.started, known.since = status.leader, status.started, self._clock()
+        known.start = _Start(box, status, self._clock())
         try:
             await self._store.submit(commands.BoxStarted(agent, cause, wakes=not first)).outcome()
         except HiveRefusal:
-            known.leader = None
+            known.start = None
             raise
 
     async def _forget(self, agent: str, known: _Known) -> None:
-        if known.leader is not None and known.started is not None:
-            await self._store.submit(commands.ForgetProcess(agent, known.leader, known.started)).outcome()
-        known.leader = known.started = None
+        before, known.start = known.start, None
+        if before is not None and before.status.leader is not None and before.status.started is not None:
+            forget = commands.ForgetProcess(agent, before.status.leader, before.status.started)
+            await self._store.submit(forget).outcome()
 
     async def _status(self, known: _Known, agent: str) -> BoxStatus:
         with trio.fail_after(OPERATION_SECONDS):

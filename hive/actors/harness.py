@@ -82,14 +82,13 @@ class Harness(Actor):
         return None
 
     def _look(self, ctx: Context) -> None:
-        if self._turn is not None and self._turn.number is None:
+        if self._turn is not None and self._turn.in_hand is None:
             self._missed = True
             return
         view = self.parts.store.reader.agent(self.agent)
         if self._turn is None and view is not None and self._is_external(view):
             return
-        running = None if self._turn is None else self._turn.number
-        match decide(view, ctx.wall(), running=running):
+        match decide(view, ctx.wall(), None if self._turn is None else self._turn.in_hand):
             case Begin():
                 assert view is not None
                 self._begin(view, ctx)

@@ -52,10 +52,18 @@ class Rest:
 Step: TypeAlias = Begin | Interrupt | FoldIn | SleepUntil | Rest
 
 
-def decide(view: AgentView | None, now: float, *, running: int | None = None) -> Step:
-    """What an agent's harness does next; `running` is the number of the turn it has in hand."""
-    if running is not None:
-        return _while_running(view, running)
+@frozen
+class InHand:
+    """The turn a harness has in hand, and the start of the box it runs in."""
+
+    turn: int
+    epoch: int
+
+
+def decide(view: AgentView | None, now: float, in_hand: InHand | None = None) -> Step:
+    """What an agent's harness does next."""
+    if in_hand is not None:
+        return _while_running(view, in_hand)
     if view is None or view.removed_at is not None:
         return Rest()
     held = any(parked.reason is not Reason.SLOT and parked.holds_at(now) for parked in view.parked)
@@ -65,13 +73,14 @@ def decide(view: AgentView | None, now: float, *, running: int | None = None) ->
     return Rest() if view.next_due is None else SleepUntil(view.next_due)
 
 
-def _while_running(view: AgentView | None, running: int) -> Step:
-    if view is None or view.open_turn is None or view.open_turn.number != running:
+def _while_running(view: AgentView | None, in_hand: InHand) -> Step:
+    if view is None or view.open_turn is None or view.open_turn.number != in_hand.turn:
         return Interrupt(Stop.LEAVING)
     if view.open_turn.stop_requested is not None:
         return Interrupt(Stop(view.open_turn.stop_requested))
     reasons = {parked.reason for parked in view.parked}
-    if reasons & BOX_REASONS:
+    # The epoch tells of a box that went down and came up again between two looks.
+    if reasons & BOX_REASONS or view.epoch != in_hand.epoch:
         return Interrupt(Stop.BOX)
     return FoldIn() if view.deliverable and Reason.PAUSED not in reasons else Rest()
 

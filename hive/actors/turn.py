@@ -12,6 +12,7 @@ from attrs import define, field, frozen
 
 from hive.actors import lines
 from hive.actors.boxes import Boxes, Up
+from hive.actors.look import InHand
 from hive.agents.backend import Backend, Prompt, SessionSpec, TurnRun
 from hive.agents.events import ErrorClass, PromptAccepted, Result, ToolCalled, ToolReturned, TurnEvent
 from hive.agents.judge import Stop, ending
@@ -69,8 +70,8 @@ class Turn:
     _agent: str
     _settings: Settings
     _incarnation: int
-    number: int | None = field(default=None, init=False)
-    """Known once it has begun."""
+    in_hand: InHand | None = field(default=None, init=False)
+    """What it holds, once it has begun."""
 
     _stop: Stop | None = field(default=None, init=False)
     _asked_to_stop: trio.Event = field(factory=trio.Event, init=False)
@@ -96,6 +97,11 @@ class Turn:
         """More mail waits: fold it in, once the prompt is through."""
         if self._accepted:
             self._mail_waits.set()
+
+    @property
+    def _number(self) -> int:
+        assert self.in_hand is not None, "a turn has its number before it has anything to say"
+        return self.in_hand.turn
 
     # The pipeline.
 
@@ -130,7 +136,8 @@ class Turn:
 
     async def _hold(self, begun: TurnBegun, token: CliSession, up: Up) -> Ticket[None]:
         """Have the mail in hand; give it back with a verdict."""
-        self.number = token.turn = begun.turn
+        self.in_hand = InHand(begun.turn, up.epoch)
+        token.turn = begun.turn
         try:
             spec = SessionSpec(self._agent, self._settings, token, up.box)
             self._say(*lines.header(begun.turn, begun.messages))
@@ -201,8 +208,8 @@ class Turn:
 
     def _see(self, messages: tuple[int, ...]) -> None:
         self._unshown.difference_update(messages)
-        if messages and self.number is not None:
-            self._parts.store.submit(MarkSeen(self.number, messages))
+        if messages:
+            self._parts.store.submit(MarkSeen(self._number, messages))
 
     # Beside the conversation.
 
@@ -232,10 +239,9 @@ class Turn:
                 await self._fold_in(spec)
 
     async def _fold_in(self, spec: SessionSpec) -> None:
-        assert self.number is not None
-        assert self._run is not None
+        assert self._run is not None, "mail is taken once the prompt is through"
         limit = self._parts.limits.batch_messages
-        claimed = await self._parts.store.submit(ClaimIntoTurn(self.number, limit)).outcome()
+        claimed = await self._parts.store.submit(ClaimIntoTurn(self._number, limit)).outcome()
         if claimed:
             self._unshown.update(one.mail.number for one in claimed)
             self._say(*lines.incoming(claimed))
@@ -257,7 +263,7 @@ class Turn:
     def _flush(self) -> None:
         self._rows_wait = trio.Event()
         if self._rows:
-            self._parts.store.submit(AppendStream(self._agent, self.number, tuple(self._rows)))
+            self._parts.store.submit(AppendStream(self._agent, self._number, tuple(self._rows)))
             self._rows = []
 
 

@@ -26,6 +26,9 @@ class FakeDriver:
     pause: Callable[[str], Awaitable[None]] = no_pause
     """Awaited inside every operation, with its name: where simulated time passes and faults are injected."""
 
+    broken: set[str] = field(factory=set)
+    """Agents whose boxes cannot be started."""
+
     _boxes: dict[str, int] = field(factory=dict, init=False)
     _causes: dict[str, str] = field(factory=dict, init=False)
     _changes: dict[str, trio.Event] = field(factory=dict, init=False)
@@ -63,6 +66,8 @@ class FakeDriver:
     async def start(self, agent: str) -> Box:
         """Bring the box up, or return it as it is."""
         await self.pause("start")
+        if agent in self.broken:
+            raise OSError("no space left for boxes")
         if agent not in self._boxes:
             self._starts += 1
             self._boxes[agent] = self._starts

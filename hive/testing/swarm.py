@@ -5,14 +5,16 @@ process; the store, the tree and the turns are those that run in production.  Af
 invariants are checked.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from random import Random
 from typing import TypeVar
 
 import trio
 from attrs import define, evolve, field, frozen
+from outcome import Error, Value
 
 from hive.actors import ActorCrashed, ActorStopped, Hive, HiveError, NoSuchActor
 from hive.actors.boxes import Boxes
@@ -30,7 +32,7 @@ from hive.actors.records import begin_boot
 from hive.actors.tree import core_specs
 from hive.actors.turn import Parts
 from hive.agents.backend import Backend, Capabilities, Prompt, Session, SessionSpec, TurnRun
-from hive.agents.events import TurnEvent
+from hive.agents.events import Result, TurnEvent
 from hive.agents.registry import BackendParts, make_backend
 from hive.agents.shell import ShellAnswer
 from hive.agents.tokens import CliSession, Sessions
@@ -41,10 +43,12 @@ from hive.protocol.commands import AddAgent, ClaimIntoTurn, Command, Once, Send,
 from hive.protocol.errors import HiveRefusal, StoreUnavailable
 from hive.protocol.limits import Limits
 from hive.protocol.mail import Accepted, Mail, Provenance
-from hive.protocol.parking import Reason
+from hive.protocol.parking import EXITS, Reason
 from hive.protocol.views import AgentView, JournalRow, StreamView, Violation
+from hive.store.batch import Handlers
+from hive.store.handlers import HANDLERS
 from hive.store.sqlite import SqliteStore, open_store
-from hive.testing.simulate import Simulation
+from hive.testing.simulate import Simulation, simulate
 
 T = TypeVar("T")
 
@@ -148,7 +152,7 @@ class CutRun:
             self._swarm.reading[self._agent] = reading
             if self._swarm.reads == self._swarm.cut_read:
                 reading.cancel(reason="cut by the test")
-            return await anext(self._events)
+            return self._swarm.falsified(self._agent, await anext(self._events))
         raise ConnectionResetError("the stream was cut by a test")
 
     async def fold_in(self, prompt: Prompt) -> None:
@@ -218,6 +222,15 @@ class Swarm:
     deaf: bool = False
     """Every hint is lost."""
 
+    handlers: Handlers = HANDLERS
+    """The store's table of commands: a test may put a wrong one in, to see that it is found out."""
+
+    checked: bool = True
+    """Whether every commit checks the invariants."""
+
+    backends: dict[str, Backend] = field(factory=dict)
+    """Backends of a test's own, by the word in an agent's settings."""
+
     boxes: FakeDriver = field(init=False)
     tools_cut_off: bool = field(default=False, init=False)
     prompts: list[tuple[str, Prompt]] = field(factory=list, init=False)
@@ -228,6 +241,9 @@ class Swarm:
 
     cut_read: int | None = field(default=None, init=False)
     """Which of these reads meets a connection error."""
+
+    failures: dict[str, list[Result]] = field(factory=dict, init=False)
+    """How the next turns of an agent end, whatever its backend says."""
 
     reading: dict[str, trio.CancelScope] = field(factory=dict, init=False)
     journal: list[JournalRow] = field(factory=list, init=False)
@@ -263,6 +279,7 @@ class Swarm:
             limits=self.limits,
             inline=True,
             pauses=pauses,
+            handlers=self.handlers,
         ) as store:
             store.hints.deaf = self.deaf
             store.subscribe(self._on_commit)
@@ -290,6 +307,8 @@ class Swarm:
         )
 
     def _backend(self, settings: Settings) -> Backend:
+        if settings.backend in self.backends:
+            return self.backends[settings.backend]
         parts = BackendParts(self._open_tools, NoShell(), self.simulation.wall)
         return CutBackend(make_backend(settings.backend, parts), self)
 
@@ -297,9 +316,14 @@ class Swarm:
     async def _open_tools(self, session: CliSession) -> AsyncIterator[Tools]:
         yield SwarmTools(self, session)
 
+    def falsified(self, agent: str, event: TurnEvent) -> TurnEvent:
+        """The event, or what a test wants to see in place of a result."""
+        wanted = self.failures.get(agent)
+        return wanted.pop(0) if wanted and isinstance(event, Result) else event
+
     def _on_commit(self, rows: Sequence[JournalRow], _stream: Sequence[tuple[str, StreamView]]) -> None:
         self.journal.extend(rows)
-        if self._daemon is not None and rows:
+        if self._daemon is not None and rows and self.checked:
             self.violations.extend(self._daemon.store.reader.violations(grace=self.grace))
 
     async def daemon(self) -> Daemon:
@@ -336,9 +360,9 @@ class Swarm:
                     return await daemon.hive.ref(BROKER).ask(Perform(command, once))
                 await trio.sleep(AGAIN_SECONDS)
 
-    async def add(self, name: str, **settings: object) -> None:
+    async def add(self, name: str, settings: Settings | None = None) -> None:
         """Add an agent."""
-        await self.perform(AddAgent(name, evolve(Settings(driver="fake"), **settings)))
+        await self.perform(AddAgent(name, evolve(settings or Settings(), driver="fake")))
 
     async def send(
         self, to: str, body: str, *, sender: str = "operator", label: str | None = None
@@ -358,6 +382,15 @@ class Swarm:
                     return
                 await trio.sleep(AGAIN_SECONDS)
 
+    def drove_a_turn(self, ref: str) -> bool:
+        """Whether a turn that ended well held this message and was seen to show it to the model."""
+        mail = self.mail(ref)
+        turns = self.store.reader.turns(mail.recipient, limit=1_000)
+        seen = {row.data["turn"] for row in self.store.reader.story(ref) if row.type == "msg.seen"}
+        return any(
+            turn.outcome == "ok" and mail.id in turn.messages and turn.number in seen for turn in turns
+        )
+
     def mail(self, ref: str) -> Mail:
         """A message as the store has it."""
         mail = self.store.reader.mail(ref)
@@ -368,7 +401,7 @@ class Swarm:
 
     @property
     def quiet(self) -> bool:
-        """Whether nothing is left to do: no turn runs, no mail that could be handled waits, every box is well."""
+        """Whether nothing is left to do: no turn runs, no mail waits that could be handled, no box is down."""
         return self._daemon is not None and all(_is_quiet(view) for view in self.store.reader.agents())
 
     async def settle(self, seconds: float = 300.0) -> None:
@@ -376,9 +409,10 @@ class Swarm:
         await self.until(lambda: self.quiet, seconds)
 
     async def until(self, condition: Callable[[], bool], seconds: float = 300.0) -> None:
-        """Wait in virtual time until this holds while a daemon runs.  `trio.TooSlowError` after so many seconds."""
+        """Wait in virtual time until this holds while a daemon runs; at most so many seconds."""
         with trio.fail_after(seconds):
-            while self._daemon is None or not condition():
+            # Looking again and again costs nothing in virtual time, and works when hints are lost.
+            while self._daemon is None or not condition():  # noqa: ASYNC110
                 await trio.sleep(AGAIN_SECONDS)
 
     # --- the hand that kills ---------------------------------------------------------------------
@@ -429,6 +463,10 @@ class Swarm:
             self._daemon.scope.cancel(reason="killed by the test")
             self.boxes.break_all()
 
+    def jump_wall(self, seconds: float) -> None:
+        """Set the wall clock forward or back."""
+        self.simulation.jump_wall(seconds)
+
     def drop_hints(self) -> None:
         """From now on every hint is lost."""
         self.deaf = True
@@ -436,28 +474,85 @@ class Swarm:
             self._daemon.store.hints.deaf = True
 
 
+@define(eq=False)
+class AtStep(trio.abc.Instrument):
+    """Does something before the `step`-th step of any task after `arm`, and counts the steps."""
+
+    step: int | None
+    """None only counts."""
+
+    steps: int = field(default=0, init=False)
+    struck: bool = field(default=False, init=False)
+    _strike: Callable[[], None] | None = field(default=None, init=False)
+
+    def arm(self, strike: Callable[[], None]) -> None:
+        """From now on steps count."""
+        self._strike = strike
+
+    def disarm(self) -> None:
+        """From now on they do not."""
+        self._strike = None
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        """Called by Trio."""
+        del task
+        if self._strike is None:
+            return
+        self.steps += 1
+        if self.steps == self.step:
+            self.struck = True
+            self._strike()
+
+
 def _is_quiet(view: AgentView) -> bool:
     if view.removed_at is not None:
         return True
     down = any(parked.reason is Reason.BOX_DOWN for parked in view.parked)
-    return view.open_turn is None and not down and (not view.deliverable or bool(view.parked))
+    # A reason that time lifts is something to wait for; one that a person lifts is not.
+    held = any(not EXITS[parked.reason].timed for parked in view.parked)
+    return view.open_turn is None and not down and (not view.deliverable or held)
 
 
 @asynccontextmanager
-async def open_swarm(
-    simulation: Simulation,
-    directory: Path,
-    *,
-    limits: Limits | None = None,
-    grace: float = 15.0,
-    deaf: bool = False,
-) -> AsyncIterator[Swarm]:
-    """A swarm without agents, served until the block is left.  Leaving it well checks the invariants once more."""
-    swarm = Swarm(simulation, directory, limits or Limits(), grace, deaf)
+async def open_swarm(swarm: Swarm) -> AsyncIterator[Swarm]:
+    """Serve a swarm until the block is left.
+
+    Every commit checks the invariants, and leaving the block well checks all history.
+    """
     async with trio.open_nursery() as nursery:
         nursery.start_soon(swarm.live)
         await swarm.daemon()
         yield swarm
-        swarm.violations.extend(swarm.store.reader.violations(grace=grace, deep=True))
+        if swarm.checked:
+            swarm.violations.extend(swarm.store.reader.violations(grace=swarm.grace, deep=True))
         nursery.cancel_scope.cancel(reason="the story is over")
     assert not swarm.violations, swarm.violations[0].text
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A directory in memory where there is one: a simulation syncs thousands of times."""
+    memory = Path("/dev/shm")  # noqa: S108 - the directory made in it has a random name and mode 0700
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as directory:
+        yield Path(directory)
+
+
+def run_swarm(
+    story: Callable[[Swarm], Awaitable[T]],
+    seed: int,
+    *,
+    make: Callable[[Simulation, Path], Swarm] = Swarm,
+    instruments: Sequence[trio.abc.Instrument] = (),
+) -> T:
+    """Tell a story about a swarm of its own in virtual time, on disk nowhere; the same seed, the same run."""
+
+    async def tell(simulation: Simulation) -> Value[T] | Error:
+        with scratch() as directory:
+            async with open_swarm(make(simulation, directory)) as swarm:
+                try:
+                    return Value(await story(swarm))
+                except Exception as error:  # noqa: BLE001 - raised below, where no nursery wraps it
+                    swarm.checked = False
+                    return Error(error)
+
+    return simulate(tell, seed, instruments=instruments).unwrap()
