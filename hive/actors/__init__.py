@@ -2,7 +2,7 @@
 
 from ._core.actor import Actor
 from ._core.bus import Bus, Fact, Recording, Subscription
-from ._core.cell import Cell, ChildSpec, Serves, Status
+from ._core.cell import Cell
 from ._core.context import Context
 from ._core.errors import (
     ActorCrashed,
@@ -62,6 +62,8 @@ from ._core.snapshot import (
     SupervisorSnapshot,
     Waiting,
 )
+from ._core.spec import ChildSpec, Serves
+from ._core.status import Status
 from ._core.supervisor import (
     DropChild,
     ListChildren,

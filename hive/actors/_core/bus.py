@@ -1,20 +1,17 @@
 """How the runtime tells what happens.
 
-A *recorder* is called synchronously and misses nothing; a *subscription* is a bounded backlog for readers that may be
-slow: the kernel never waits for them, and each counts what it lost.
+A *recorder* is called synchronously and misses nothing; a *subscription* is a bounded backlog for readers that may
+be slow: the kernel never waits for them, and each counts what it lost.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Final, Self
+from collections.abc import Callable
+from typing import Final, Self
 
 import trio
 from attrs import define, field, frozen
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from types import TracebackType
 
 BACKLOG: Final = 1000
 """How many facts a subscription keeps for a slow reader before the oldest are lost."""
@@ -30,16 +27,12 @@ class Recording:
     """A recorder at work, until it is closed. Also a context manager that closes it."""
 
     _bus: Bus
-    recorder: Callable[[Fact], None]
     kinds: tuple[type[Fact], ...]
+    offer: Callable[[Fact], None]
 
     def close(self) -> None:
         """Stop recording. Closing twice is harmless."""
         self._bus.forget(self)
-
-    def offer(self, fact: Fact) -> None:
-        """Hand a fact to the recorder."""
-        self.recorder(fact)
 
     def __enter__(self) -> Self:
         return self
@@ -82,9 +75,7 @@ class Subscription:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __aiter__(self) -> Self:
@@ -93,8 +84,7 @@ class Subscription:
     async def __anext__(self) -> Fact:
         """The next fact. If this is cancelled, no fact is lost."""
         if self._reader is not None:
-            message = "another task is already reading this subscription"
-            raise trio.BusyResourceError(message)
+            raise trio.BusyResourceError("another task is already reading this subscription")
         if self._waiting or self._closed:
             await trio.lowlevel.checkpoint()
         else:
@@ -123,8 +113,8 @@ class Bus:
         return subscription
 
     def record(self, recorder: Callable[[Fact], None], *kinds: type[Fact]) -> Recording:
-        """Call `recorder` with every fact of these classes, in the moment it happens. It must not raise or wait."""
-        recording = Recording(self, recorder, kinds or (Fact,))
+        """Call `recorder` with every fact of these classes, when it happens. It must not raise or wait."""
+        recording = Recording(self, kinds or (Fact,), recorder)
         self._add(recording)
         return recording
 
@@ -138,13 +128,6 @@ class Bus:
             self._listeners.remove(listener)
             self._by_kind.clear()
 
-    def _of(self, kind: type[Fact]) -> tuple[Recording | Subscription, ...]:
-        wanting = self._by_kind.get(kind)
-        if wanting is None:
-            wanting = tuple(listener for listener in self._listeners if issubclass(kind, listener.kinds))
-            self._by_kind[kind] = wanting
-        return wanting
-
     def hears(self, kind: type[Fact]) -> bool:
         """Whether anybody wants this kind. Ask before building a fact in a hot path."""
         return bool(self._of(kind))
@@ -153,3 +136,10 @@ class Bus:
         """Hand a fact to everybody who wants it, now."""
         for listener in self._of(type(fact)):
             listener.offer(fact)
+
+    def _of(self, kind: type[Fact]) -> tuple[Recording | Subscription, ...]:
+        found = self._by_kind.get(kind)
+        if found is None:
+            found = tuple(listener for listener in self._listeners if issubclass(kind, listener.kinds))
+            self._by_kind[kind] = found
+        return found

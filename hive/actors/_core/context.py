@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable
+from random import Random
 
-import outcome
 import trio
 from attrs import define
+from outcome import Error, Outcome, Value
 
-from .cell import RESTING, tell_down
+from .bus import Fact
+from .cell import Cell, Incarnation
 from .errors import NotHeld
 from .mailbox import DONE, Verdict
-from .messages import Held
+from .messages import Held, Message
 from .ref import Ref
 from .runtime import SPEAKER, Speaker
+from .status import RESTING
 from .timers import Timer, Timers
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-    from random import Random
-
-    from .bus import Fact
-    from .cell import Cell, Incarnation
-    from .messages import Message
 
 
 @define(eq=False)
@@ -48,7 +43,7 @@ class Context:
     @property
     def me(self) -> Ref:
         """A ref to ourselves."""
-        return self.ref(self.name)
+        return self._cell.ref(self.name)
 
     @property
     def random(self) -> Random:
@@ -65,7 +60,7 @@ class Context:
 
     def ref(self, name: str) -> Ref:
         """A ref to whoever bears this name, now or later."""
-        return Ref(name, self._cell.runtime)
+        return self._cell.ref(name)
 
     def publish(self, fact: Fact) -> None:
         """Announce something to whoever listens."""
@@ -81,23 +76,22 @@ class Context:
         """
         life = self._life
         if life.handling is None or SPEAKER.get() is not life.speaker:
-            message = "only a handler has a current message to hold"
-            raise NotHeld(message)
+            raise NotHeld("only a handler has a current message to hold")
         if life.kept is None:
             life.kept = Held(life.handling, life.handling.claim)
         return life.kept
 
-    def settle(self, held: Held, verdict: Verdict, answer: outcome.Outcome[object] | None = None) -> None:
+    def settle(self, held: Held, verdict: Verdict, answer: Outcome[object] | None = None) -> None:
         """End a claim. Never waits. Raises `NotHeld` if it has ended already."""
         self._cell.settle(held.envelope, held.claim, verdict, answer)
 
     def answer(self, held: Held, value: object) -> None:
         """Settle a held request with its answer."""
-        self.settle(held, DONE, outcome.Value(value))
+        self.settle(held, DONE, Value(value))
 
     def refuse(self, held: Held, error: Exception) -> None:
         """Settle a held request with an error, raised at whoever asked. An answer, not a crash."""
-        self.settle(held, DONE, outcome.Error(error))
+        self.settle(held, DONE, Error(error))
 
     # Helpers, timers, watching.
 
@@ -109,12 +103,12 @@ class Context:
         Returns a scope to cancel just this one.
         """
         scope = trio.CancelScope()
-        speaker = SPEAKER.get()
+        spawner = SPEAKER.get()
         # Whatever the helper sends is because of the message in whose handling it was spawned.
-        helper = Speaker(self.name, None if speaker is None else speaker.cause)
+        speaker = Speaker(self.name, spawner.cause if spawner else None)
 
         async def help_out() -> None:
-            SPEAKER.set(helper)
+            SPEAKER.set(speaker)
             with scope:
                 await async_fn(*args)
 
@@ -147,10 +141,8 @@ class Context:
         """
         runtime = self._cell.runtime
         cell = runtime.cells.get(name)
-        if cell is None:
-            tell_down(runtime, self.name, name, "no such actor")
-        elif cell.status in RESTING:
-            tell_down(runtime, self.name, name, cell.status.value)
+        if cell is None or cell.status in RESTING:
+            runtime.tell_down(self.name, name, "no such actor" if cell is None else cell.status.value)
         else:
             runtime.watchers.setdefault(name, {})[self.name] = None
             self._life.watching.add(name)

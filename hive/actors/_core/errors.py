@@ -12,7 +12,7 @@ class HiveError(Exception):
     """The parent of every error that hive raises on purpose."""
 
 
-class InvalidSpec(HiveError):
+class InvalidSpec(HiveError, ValueError):
     """A child spec or a supervisor contradicts itself. Correct it."""
 
 

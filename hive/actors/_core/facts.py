@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
 from .bus import Fact
-
-if TYPE_CHECKING:
-    from .messages import Message
-    from .policy import Exit
+from .messages import Message
+from .policy import Exit
 
 
 @frozen
@@ -78,7 +75,10 @@ class DeadLetter(Fact):
 
 @frozen
 class HandlingEnded(Fact):
-    """A handling is over. `verdict` is the name of its verdict's class, or `Held` where the message stays in hand."""
+    """A handling is over, and how many attempts have failed so far.
+
+    `verdict` is the name of its verdict's class, or `Held` where the message stays in hand or was settled before.
+    """
 
     name: str
     incarnation: int
@@ -86,7 +86,7 @@ class HandlingEnded(Fact):
     id: int
     cause: int | None
     sender: str | None
-    attempt: int
+    attempts: int
     seconds: float
     verdict: str
 

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import random as chance
 import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final
+from random import Random
+from typing import Final
 
 import trio
 from attrs import define, field
 
-from .bus import Bus
-from .cell import Cell, ChildSpec, Incarnation
+from .bus import Bus, Fact, Recording
+from .cell import Cell, Incarnation
 from .errors import NoSuchActor, StartFailed
 from .essence import essence
 from .policy import Budget, Crashed, Grace, RestartWindow, Strategy
 from .ref import Ref
 from .runtime import Runtime
+from .snapshot import Snapshot
+from .spec import ChildSpec
 from .supervisor import Supervisor, snapshot
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
-    from random import Random
-
-    from .bus import Fact, Recording
-    from .snapshot import Snapshot
 
 ROOT: Final = "root"
 """The name of the supervisor at the top."""
@@ -115,7 +111,7 @@ async def open_hive(
     restarts are exhausted, the block is cancelled and the failure raised, its causes chained.
     """
     clock = trio.lowlevel.current_clock()
-    runtime = Runtime(random or chance.Random(), wall, clock.current_time, bus or Bus())
+    runtime = Runtime(random or Random(), wall, clock.current_time, bus or Bus())
     failure: BaseException | None = None
     try:
         async with trio.open_nursery() as nursery:

@@ -5,7 +5,7 @@ Taking a message is a claim, not a removal; only a verdict removes it.
 Nothing in here waits: the cell parks whoever has to, and hands in the time.
 
 Order: first in, first out within each of two lanes, and the urgent lane is served first.
-A message that comes back (retried, released) goes to the front; a snoozed one to the front when its time has come.
+A message that comes back (retried, released) goes to the front; a snoozed one goes there when its time has come.
 """
 
 from __future__ import annotations
@@ -14,17 +14,15 @@ import enum
 import heapq
 import math
 from collections import deque
+from collections.abc import Callable, Iterator
 from operator import attrgetter
-from typing import TYPE_CHECKING, Final, TypeAlias, assert_never
+from typing import Final, TypeAlias, assert_never
 
 from attrs import define, field, frozen
+from attrs.validators import ge
 
-from .errors import InvalidSpec, NotHeld
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from .messages import Envelope, Kinds
+from .errors import NotHeld
+from .messages import Envelope, Kinds
 
 CAPACITY: Final = 1000
 """How many messages may wait in a mailbox, unless its spec says otherwise."""
@@ -66,31 +64,36 @@ DONE: Final = Done()
 class Overflow(enum.Enum):
     """What a full mailbox does with one message more. Urgent mail is never refused."""
 
-    BLOCK = "tell raises Full, send waits for room"
-    REFUSE = "tell and send raise Full"
+    BLOCK = "tell raises Full, send and ask wait for room"
+    REFUSE = "all of them raise Full"
     DROP_OLDEST = "the oldest waiting message becomes a dead letter"
 
 
 class NoRoom(Exception):
-    """The mailbox is full and its overflow rule does not make room."""
+    """The mailbox is full and its overflow rule does not make room. The cell turns it into `Full`."""
 
 
 @frozen
 class Counts:
-    """What a mailbox has seen since it was made. They only grow."""
+    """What a mailbox has seen since it was made. They only grow.
+
+    Accepted = done + buried + dropped + withdrawn + waiting + held, always. A question is withdrawn when its asker
+    gives up before anybody has begun on it, or is told that nobody will.
+    """
 
     accepted: int
     done: int
     buried: int
     refused: int
     dropped: int
+    withdrawn: int
 
 
 @define(eq=False)
 class Mailbox:
     """Two lanes of waiting messages, those snoozed, and those in hand."""
 
-    capacity: int = CAPACITY
+    capacity: int = field(default=CAPACITY, validator=ge(1))
     overflow: Overflow = Overflow.BLOCK
     _urgent: deque[Envelope] = field(factory=deque, init=False)
     _normal: deque[Envelope] = field(factory=deque, init=False)
@@ -101,12 +104,7 @@ class Mailbox:
     _buried: int = field(default=0, init=False)
     _refused: int = field(default=0, init=False)
     _dropped: int = field(default=0, init=False)
-
-    def __attrs_post_init__(self) -> None:
-        """Refuse a mailbox that could never accept anything."""
-        if self.capacity < 1:
-            message = f"a mailbox needs room for at least one message, not {self.capacity}"
-            raise InvalidSpec(message)
+    _withdrawn: int = field(default=0, init=False)
 
     # Coming in.
 
@@ -135,46 +133,40 @@ class Mailbox:
         raise NoRoom
 
     @property
-    def has_room(self) -> bool:
-        """Whether one more message that is not urgent would fit."""
-        return len(self._normal) + len(self._snoozed) < self.capacity
+    def must_wait(self) -> bool:
+        """Whether a sender that can wait should: there is no room, and there will be."""
+        full = len(self._normal) + len(self._snoozed) >= self.capacity
+        return full and self.overflow is Overflow.BLOCK
 
     # Going out.
 
     def claim(self, kinds: Kinds | None, now: float) -> Envelope | None:
         """Take the next message of a wanted kind in hand, or None. `kinds` None means any."""
-        if self._snoozed:
-            self._wake(now)
+        while self._snoozed and self._snoozed[0][0] <= now:
+            self._to_front(heapq.heappop(self._snoozed)[2])
         if kinds is None:
             lane = self._urgent or self._normal
-            if not lane:
-                return None
-            envelope = lane.popleft()
+            envelope = lane.popleft() if lane else None
         else:
-            wanted = _take(self._urgent, kinds) or _take(self._normal, kinds)
-            if wanted is None:
-                return None
-            envelope = wanted
-        envelope.claim += 1
-        self._held[envelope.id] = envelope
+            envelope = _take(self._urgent, kinds) or _take(self._normal, kinds)
+        if envelope is not None:
+            envelope.claim += 1
+            self._held[envelope.id] = envelope
         return envelope
-
-    def _wake(self, now: float) -> None:
-        while self._snoozed and self._snoozed[0][0] <= now:
-            _, _, envelope = heapq.heappop(self._snoozed)
-            self._front(envelope)
 
     @property
     def next_due(self) -> float:
         """When the next snoozed message is due; infinity without one."""
         return self._snoozed[0][0] if self._snoozed else math.inf
 
+    def holds(self, envelope: Envelope, claim: int) -> bool:
+        """Whether this very claim is still open."""
+        return envelope.claim == claim and envelope.id in self._held
+
     def settle(self, envelope: Envelope, claim: int, verdict: Verdict, now: float) -> None:
         """End a claim. Raises `NotHeld` if this claim has ended already."""
-        if not self.holds(envelope, claim):
-            message = f"{envelope.kind} {envelope.id} is not in hand any more"
-            raise NotHeld(message)
-        del self._held[envelope.id]
+        if envelope.claim != claim or self._held.pop(envelope.id, None) is None:
+            raise NotHeld(f"{envelope.kind} {envelope.id} is not in hand any more")
         match verdict:
             case Done():
                 self._done += 1
@@ -182,60 +174,40 @@ class Mailbox:
                 envelope.attempts += 1
                 self._again(envelope, after, now)
             case Bury():
+                envelope.attempts += 1
                 self._buried += 1
             case Release(after=after):
                 self._again(envelope, after, now)
             case _:
                 assert_never(verdict)
 
-    def holds(self, envelope: Envelope, claim: int) -> bool:
-        """Whether this very claim is still open."""
-        return envelope.claim == claim and envelope.id in self._held
-
     def _again(self, envelope: Envelope, after: float, now: float) -> None:
         if after > 0:
             heapq.heappush(self._snoozed, (now + after, envelope.id, envelope))
         else:
-            self._front(envelope)
+            self._to_front(envelope)
 
-    def _front(self, envelope: Envelope) -> None:
+    def _to_front(self, envelope: Envelope) -> None:
         (self._urgent if envelope.urgent else self._normal).appendleft(envelope)
 
     # Taking back.
 
-    def withdraw(self, envelope: Envelope) -> bool:
-        """Remove a message that nobody has claimed yet. False if it is too late."""
-        lane = self._urgent if envelope.urgent else self._normal
-        try:
-            lane.remove(envelope)
-        except ValueError:
-            return False
-        self._done += 1
-        return True
+    def give_back(self) -> list[Envelope]:
+        """Return what is in hand to the front, uncharged, in the order in which it came; but questions are taken out.
 
-    def take_held(self) -> list[Envelope]:
-        """Take everything out of the owner's hands, oldest first. The caller decides what becomes of each."""
+        A question is not begun twice: tell whoever waits. It counts as done.
+        """
         held = sorted(self._held.values(), key=attrgetter("id"))
         self._held.clear()
-        return held
+        questions = [envelope for envelope in held if envelope.reply is not None]
+        self._done += len(questions)
+        for envelope in reversed(held):
+            if envelope.reply is None:
+                self._to_front(envelope)
+        return questions
 
-    def give_back(self, envelopes: list[Envelope]) -> None:
-        """Return messages to the front, uncharged, in the order in which they came."""
-        for envelope in reversed(envelopes):
-            self._front(envelope)
-
-    def count_done(self) -> None:
-        """Count a message taken with `take_held` as done with."""
-        self._done += 1
-
-    def take_questions(self, sender: str | None = None) -> list[Envelope]:
-        """Take out what somebody (or this sender) waits for an answer to."""
-        return self.take_waiting(
-            lambda envelope: envelope.reply is not None and (sender is None or envelope.sender == sender)
-        )
-
-    def take_waiting(self, wanted: Callable[[Envelope], bool]) -> list[Envelope]:
-        """Take out what waits and is wanted, counting it as buried."""
+    def take_out(self, wanted: Callable[[Envelope], bool]) -> list[Envelope]:
+        """Take out what waits and is wanted, oldest of each lane first, counting it as withdrawn."""
         taken = [envelope for envelope in self.waiting() if wanted(envelope)]
         if taken:
             gone = {envelope.id for envelope in taken}
@@ -243,7 +215,7 @@ class Mailbox:
             self._normal = deque(envelope for envelope in self._normal if envelope.id not in gone)
             self._snoozed = [entry for entry in self._snoozed if entry[1] not in gone]
             heapq.heapify(self._snoozed)
-            self._buried += len(taken)
+            self._withdrawn += len(taken)
         return taken
 
     # Looking.
@@ -261,8 +233,10 @@ class Mailbox:
 
     @property
     def counts(self) -> Counts:
-        """What this mailbox has seen. Accepted = done + buried + dropped + waiting + held, always."""
-        return Counts(self._accepted, self._done, self._buried, self._refused, self._dropped)
+        """What this mailbox has seen."""
+        return Counts(
+            self._accepted, self._done, self._buried, self._refused, self._dropped, self._withdrawn
+        )
 
 
 def _take(lane: deque[Envelope], kinds: Kinds) -> Envelope | None:

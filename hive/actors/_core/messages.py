@@ -6,12 +6,11 @@ Everything that does change about it (attempts, claims) is on its envelope, whic
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 from attrs import define, frozen
 
-if TYPE_CHECKING:
-    from .reply import Reply
+from .reply import Reply
 
 T = TypeVar("T")
 

@@ -5,15 +5,12 @@ from __future__ import annotations
 import enum
 import math
 from collections import deque
-from typing import TYPE_CHECKING, Final, TypeAlias
+from collections.abc import Sequence
+from random import Random
+from typing import Final, TypeAlias
 
 from attrs import define, field, frozen
-
-from .errors import InvalidSpec
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from random import Random
+from attrs.validators import ge, gt
 
 LONGEST_SHIFT: Final = 63
 """The exponent at which a backoff stops doubling; beyond it floats, not patience, would run out."""
@@ -49,13 +46,7 @@ class Restart(enum.Enum):
 
     def wants_back(self, exit_: Exit) -> bool:
         """Whether a child that ended like this is to be started again."""
-        match self:
-            case Restart.PERMANENT:
-                return True
-            case Restart.TRANSIENT:
-                return isinstance(exit_, Crashed)
-            case Restart.TEMPORARY:
-                return False
+        return self is Restart.PERMANENT or (self is Restart.TRANSIENT and isinstance(exit_, Crashed))
 
 
 class Strategy(enum.Enum):
@@ -87,24 +78,12 @@ class Kinship(enum.Enum):
     STRANGERS = "strangers"
 
 
-def _positive(instance: object, attribute: object, value: float) -> None:
-    if not value > 0:
-        message = f"{getattr(attribute, 'name', attribute)} of {type(instance).__name__} must be above 0, not {value}"
-        raise InvalidSpec(message)
-
-
-def _not_negative(instance: object, attribute: object, value: float) -> None:
-    if not value >= 0:
-        message = f"{getattr(attribute, 'name', attribute)} of {type(instance).__name__} must not be below 0, but is {value}"
-        raise InvalidSpec(message)
-
-
 @frozen
 class Grace:
     """How long a child may take, in seconds, to get ready and to leave."""
 
-    startup: float = field(default=10.0, validator=_positive)
-    shutdown: float = field(default=5.0, validator=_not_negative)
+    startup: float = field(default=10.0, validator=gt(0))
+    shutdown: float = field(default=5.0, validator=ge(0))
 
     @classmethod
     def unbounded_shutdown(cls, startup: float = math.inf) -> Grace:
@@ -116,8 +95,8 @@ class Grace:
 class Budget:
     """At most `intensity` restarts in any `period` seconds."""
 
-    intensity: int = field(default=5, validator=_not_negative)
-    period: float = field(default=30.0, validator=_positive)
+    intensity: int = field(default=5, validator=ge(0))
+    period: float = field(default=30.0, validator=gt(0))
 
 
 @define(eq=False)
@@ -154,10 +133,10 @@ class Backoff:
     `quiet` seconds.
     """
 
-    first: float = field(default=0.1, validator=_not_negative)
-    ceiling: float = field(default=30.0, validator=_not_negative)
-    jitter: float = field(default=0.1, validator=_not_negative)
-    quiet: float = field(default=60.0, validator=_positive)
+    first: float = field(default=0.1, validator=ge(0))
+    ceiling: float = field(default=30.0, validator=ge(0))
+    jitter: float = field(default=0.1, validator=ge(0))
+    quiet: float = field(default=60.0, validator=gt(0))
 
     @classmethod
     def none(cls) -> Backoff:

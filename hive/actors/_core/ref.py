@@ -6,26 +6,17 @@ Valid across restarts, never a live object, and as cheap as a string: it may tra
 
 from __future__ import annotations
 
-from contextlib import nullcontext
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TypeVar, cast
 
 import trio
 from attrs import field, frozen
 
-from .cell import RESTING
-from .errors import ActorStopped, Full, NoSuchActor
+from .errors import ActorStopped, NoSuchActor
 from .facts import Burial
-from .mailbox import Overflow
-from .messages import Envelope
+from .messages import Envelope, Message, Request
 from .reply import Reply
-from .runtime import SPEAKER
-
-if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
-    from .cell import Cell
-    from .messages import Message, Request
-    from .runtime import Runtime
+from .runtime import SPEAKER, Runtime
+from .status import RESTING
 
 T = TypeVar("T")
 
@@ -42,13 +33,7 @@ class Ref:
 
         Urgent mail overtakes the rest and is never refused. Raises `Full` and `NoSuchActor`.
         """
-        envelope = self._envelope(message, None, urgent=urgent)
-        cell = self._cell(envelope)
-        try:
-            cell.post(envelope)
-        except Full:
-            self._runtime.bury(self.name, envelope, Burial.REFUSED)
-            raise
+        self._post(message, None, urgent=urgent)
 
     async def send(self, message: Message, *, urgent: bool = False) -> None:
         """`tell`, but wait for room where the mailbox allows waiting. If this is cancelled, nothing was sent.
@@ -56,8 +41,9 @@ class Ref:
         Raises `Full` where it does not, `NoSuchActor`, and `WouldDeadlock` if the receiver waits for us.
         """
         await trio.lowlevel.checkpoint()
-        await self._room(urgent=urgent)
-        self.tell(message, urgent=urgent)
+        if not urgent:
+            await self._room()
+        self._post(message, None, urgent=urgent)
 
     async def ask(self, request: Request[T], *, urgent: bool = False) -> T:
         """Send a request and wait for its answer. Put a deadline around the call, not into it.
@@ -66,42 +52,39 @@ class Ref:
         Raises what the handler declines with; `ActorCrashed`, `ActorStopped`, `NoSuchActor`; `Full` where the
         mailbox refuses; and `WouldDeadlock` if the actor waits, however indirectly, for us.
         """
-        await self._room(urgent=urgent)
-        reply = Reply()
-        envelope = self._envelope(request, reply, urgent=urgent)
-        cell = self._cell(envelope)
-        if cell.status in RESTING:
-            raise ActorStopped(self.name, begun=False)
-        with self._waiting():
-            cell.post(envelope)
-            return cast("T", await reply.wait(lambda: cell.withdraw(envelope)))
-
-    async def _room(self, *, urgent: bool) -> None:
-        """Wait while the mailbox is full, if it is one to wait for. No checkpoint if it has room."""
-        while not urgent:
-            cell = self._runtime.cells.get(self.name)
-            if cell is None or cell.mailbox.has_room or cell.mailbox.overflow is not Overflow.BLOCK:
-                return
-            with self._waiting():
-                await cell.wait_for_room()
-
-    def _waiting(self) -> AbstractContextManager[None]:
-        """Show that our actor waits for this one. Helper tasks and outsiders block nobody by waiting."""
+        if not urgent:
+            await self._room()
         speaker = SPEAKER.get()
         if speaker is None or not speaker.blocking:
-            return nullcontext()
-        return self._runtime.waits.edge(speaker.name, self.name)
+            return await self._ask(request, urgent=urgent)
+        with self._runtime.waits.edge(speaker.name, self.name):
+            return await self._ask(request, urgent=urgent)
 
-    def _envelope(self, message: Message, reply: Reply | None, *, urgent: bool) -> Envelope:
-        runtime = self._runtime
-        speaker = SPEAKER.get()
-        if speaker is None:
-            return Envelope(message, runtime.next_id(), None, None, runtime.now(), urgent, reply)
-        return Envelope(message, runtime.next_id(), speaker.name, speaker.cause, runtime.now(), urgent, reply)
+    async def _ask(self, request: Request[T], *, urgent: bool) -> T:
+        reply = Reply()
+        envelope = self._post(request, reply, urgent=urgent)
+        cell = self._runtime.cells[self.name]
+        return cast("T", await reply.wait(lambda: cell.withdraw(envelope)))
 
-    def _cell(self, envelope: Envelope) -> Cell:
-        cell = self._runtime.cells.get(self.name)
+    async def _room(self) -> None:
+        """Wait while the mailbox is full, if that is of use. No checkpoint if it has room."""
+        while (cell := self._runtime.cells.get(self.name)) and cell.mailbox.must_wait:
+            speaker = SPEAKER.get()
+            if speaker is None or not speaker.blocking:
+                await cell.wait_for_room()
+            else:
+                with self._runtime.waits.edge(speaker.name, self.name):
+                    await cell.wait_for_room()
+
+    def _post(self, message: Message, reply: Reply | None, *, urgent: bool) -> Envelope:
+        runtime, speaker = self._runtime, SPEAKER.get()
+        sender, cause = (None, None) if speaker is None else (speaker.name, speaker.cause)
+        envelope = Envelope(message, runtime.next_id(), sender, cause, runtime.now(), urgent, reply)
+        cell = runtime.cells.get(self.name)
         if cell is None:
-            self._runtime.bury(self.name, envelope, Burial.NO_SUCH_ACTOR)
+            runtime.bury(self.name, envelope, Burial.NO_SUCH_ACTOR)
             raise NoSuchActor(self.name)
-        return cell
+        if reply is not None and cell.status in RESTING:
+            raise ActorStopped(self.name, begun=False)
+        cell.post(envelope)
+        return envelope

@@ -5,15 +5,11 @@ The first resolution wins and later ones are dropped, so a late answer cannot su
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import trio
 from attrs import define
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from outcome import Outcome
+from outcome import Outcome
 
 
 @define(eq=False)
@@ -23,28 +19,22 @@ class Reply:
     _asker: trio.lowlevel.Task | None = None
     _told: Outcome[object] | None = None
 
-    def resolve(self, answer: Outcome[object]) -> bool:
-        """Tell the asker. False if it was told already; the answer is dropped then."""
-        if self._told is not None:
-            return False
-        self._told = answer
-        if self._asker is not None:
-            trio.lowlevel.reschedule(self._asker)
-            self._asker = None
-        return True
+    def resolve(self, answer: Outcome[object]) -> None:
+        """Tell the asker, unless it has been told already."""
+        if self._told is None:
+            self._told = answer
+            if self._asker is not None:
+                trio.lowlevel.reschedule(self._asker)
 
     async def wait(self, give_up: Callable[[], None]) -> object:
         """Wait for the answer. Calls `give_up` if we are cancelled first."""
-        if self._told is None:
 
-            def abort(_: object) -> trio.lowlevel.Abort:
-                self._asker = None
-                give_up()
-                return trio.lowlevel.Abort.SUCCEEDED
+        def abort(_: object) -> trio.lowlevel.Abort:
+            self._asker = None
+            give_up()
+            return trio.lowlevel.Abort.SUCCEEDED
 
-            self._asker = trio.lowlevel.current_task()
-            await trio.lowlevel.wait_task_rescheduled(abort)
-        else:
-            await trio.lowlevel.checkpoint()
+        self._asker = trio.lowlevel.current_task()
+        await trio.lowlevel.wait_task_rescheduled(abort)
         assert self._told is not None
         return self._told.unwrap()

@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from contextvars import ContextVar
+from random import Random
 from typing import TYPE_CHECKING, Final
 
 from attrs import define, field
 
 from .bus import Bus
-from .errors import NameTaken
 from .facts import Burial, DeadLetter
-from .messages import Internal
+from .messages import Down, Envelope, Internal
 from .waits import Waits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from random import Random
-
     from .cell import Cell
-    from .messages import Envelope
 
 
 @define(eq=False)
 class Speaker:
     """On whose behalf the current task talks, and because of which message.
 
-    `blocking` means that this task is the actor's handling, so that the actor can handle nothing else while it waits.
+    `blocking` means that this task is the actor's own loop, so that the actor can handle nothing else while it waits.
     """
 
     name: str
@@ -39,7 +36,7 @@ SPEAKER: Final[ContextVar[Speaker | None]] = ContextVar("SPEAKER", default=None)
 
 @define(eq=False)
 class Runtime:
-    """One hive's shared state. One owner per part: cells register themselves, the rest is asked."""
+    """One hive's shared state. Cells enter and leave the table of names themselves."""
 
     random: Random
     wall: Callable[[], float]
@@ -50,22 +47,21 @@ class Runtime:
     watchers: dict[str, dict[str, None]] = field(factory=dict)
     next_id: Callable[[], int] = field(factory=lambda: itertools.count(1).__next__)
 
-    def register(self, cell: Cell) -> None:
-        """Give a cell its name. Raises `NameTaken`."""
-        if cell.name in self.cells:
-            raise NameTaken(cell.name)
-        self.cells[cell.name] = cell
-
     def bury(self, to: str, envelope: Envelope, reason: Burial, error: Exception | str | None = None) -> None:
         """Announce a message that will not be handled."""
         if self.bus.hears(DeadLetter) and not isinstance(envelope.message, Internal):
             why = None if error is None else describe(error)
             self.bus.publish(DeadLetter(to, envelope.kind, envelope.sender, reason, why, envelope.message))
 
+    def tell_down(self, watcher: str, name: str, reason: str) -> None:
+        """Post a `Down`, unless the watcher is gone itself."""
+        if watcher in self.cells:
+            down = Envelope(Down(name, reason), self.next_id(), name, None, self.now(), urgent=True)
+            self.cells[watcher].post(down)
+
 
 def describe(error: BaseException | str) -> str:
     """An error in one line, as a person wants to read it."""
     if isinstance(error, str):
         return error
-    text = str(error)
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -5,16 +5,16 @@ One thread and no checkpoint make it consistent; it is an ordinary function call
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from collections import Counter
+from collections.abc import Mapping
+from typing import TypeAlias
 
 from attrs import frozen
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from .cell import Cell, Status
-    from .mailbox import Counts, Mailbox
-    from .policy import Budget, Kinship, Strategy
+from .cell import Cell
+from .mailbox import Counts, Mailbox
+from .policy import Budget, Kinship, Strategy
+from .status import Status
 
 
 @frozen
@@ -27,7 +27,7 @@ class Waiting:
 
 @frozen
 class MailboxSnapshot:
-    """What waits and what is in hand."""
+    """What waits and what is in hand, by kind."""
 
     capacity: int
     waiting: Mapping[str, Waiting]
@@ -83,14 +83,8 @@ class SupervisorSnapshot:
         if self.name == name:
             return self
         for child in self.children:
-            found = (
-                child.find(name)
-                if isinstance(child, SupervisorSnapshot)
-                else child
-                if child.name == name
-                else None
-            )
-            if found is not None:
+            found = child.find(name) if isinstance(child, SupervisorSnapshot) else child
+            if found is not None and found.name == name:
                 return found
         return None
 
@@ -100,20 +94,18 @@ Snapshot: TypeAlias = ActorSnapshot | SupervisorSnapshot
 
 def of_cell(cell: Cell) -> ActorSnapshot:
     """How this cell is now."""
-    now = cell.runtime.now()
-    life = cell.life
-    handling = None
+    now, life, handling = cell.runtime.now(), cell.life, None
     if life is not None and life.handling is not None:
         handling = HandlingSnapshot(life.handling.kind, life.handling.id, now - life.since)
     return ActorSnapshot(
-        name=cell.name,
-        status=cell.status,
-        incarnation=cell.incarnation,
-        restarts=cell.window.count(now),
-        last_error=cell.last_error,
-        handling=handling,
-        waits_for=cell.runtime.waits.of(cell.name),
-        mailbox=of_mailbox(cell.mailbox, now),
+        cell.name,
+        cell.status,
+        cell.incarnation,
+        cell.window.count(now),
+        cell.last_error,
+        handling,
+        cell.runtime.waits.of(cell.name),
+        of_mailbox(cell.mailbox, now),
     )
 
 
@@ -123,7 +115,5 @@ def of_mailbox(mailbox: Mailbox, now: float) -> MailboxSnapshot:
     for envelope in mailbox.waiting():
         so_far = waiting.get(envelope.kind, Waiting(0, 0.0))
         waiting[envelope.kind] = Waiting(so_far.count + 1, max(so_far.oldest, now - envelope.since))
-    held: dict[str, int] = {}
-    for envelope in mailbox.held():
-        held[envelope.kind] = held.get(envelope.kind, 0) + 1
+    held = Counter(envelope.kind for envelope in mailbox.held())
     return MailboxSnapshot(mailbox.capacity, waiting, held, mailbox.counts)

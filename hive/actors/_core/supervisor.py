@@ -6,36 +6,26 @@ back to life behind its shutdown, because the task that shuts down is the only o
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final, TypeAlias, assert_never
+from typing import Final, TypeAlias, assert_never
 
 import trio
 from attrs import define, field, frozen
 
+from . import errors
 from .actor import Actor
-from .cell import Cell, ChildSpec, Incarnation, Status
-from .errors import (
-    Decline,
-    HiveError,
-    InvalidSpec,
-    NoSuchChild,
-    RestartsExhausted,
-    StartFailed,
-    StillLeaving,
-    TooManyChildren,
-)
+from .cell import Cell, Incarnation
+from .context import Context
 from .facts import Decision, Supervised
 from .messages import Internal, Message, Request
 from .policy import Budget, Crashed, Exit, Kinship, Left, Restart, RestartWindow, Stopped, Strategy
 from .ref import Ref
 from .runtime import describe
 from .snapshot import Snapshot, SupervisorSnapshot, of_cell
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
-
-    from .context import Context
-    from .timers import Timer
+from .spec import ChildSpec
+from .status import Status
+from .timers import Timer
 
 
 @frozen
@@ -127,11 +117,11 @@ class Supervisor(Actor):
         """Refuse what could never work, before anything is started."""
         if self.kinship is Kinship.STRANGERS and self.strategy is not Strategy.ONE_FOR_ONE:
             message = "strangers are restarted one for one; any other strategy makes a family of them"
-            raise InvalidSpec(message)
+            raise errors.InvalidSpec(message)
         names = [spec.name for spec in self.children]
         if len(set(names)) != len(names):
             message = f"each child needs a name of its own, but got {', '.join(names)}"
-            raise InvalidSpec(message)
+            raise errors.InvalidSpec(message)
         for spec in self.children:
             self._check(spec)
         self._window = RestartWindow(self.budget)
@@ -142,7 +132,7 @@ class Supervisor(Actor):
                 f"{spec.name!r} gives a message {spec.attempts} attempts, but its supervisor allows only "
                 f"{self.budget.intensity} restarts: one bad message would spend them. Lower attempts or raise intensity"
             )
-            raise InvalidSpec(message)
+            raise errors.InvalidSpec(message)
 
     # Living.
 
@@ -169,7 +159,7 @@ class Supervisor(Actor):
         cell = self._new_cell(spec)
         try:
             await self._start(cell)
-        except StartFailed as failed:
+        except errors.StartFailed as failed:
             if self.kinship is Kinship.FAMILY:
                 raise
             await self._recover(cell, _why(failed), at_once=False)
@@ -200,8 +190,8 @@ class Supervisor(Actor):
             case StartChild() | StopChild() | DropChild() | RestartChild() | ReplaceChild() | ListChildren():
                 try:
                     return await self._comply(message)
-                except HiveError as error:
-                    raise Decline(error) from error
+                except errors.HiveError as error:
+                    raise errors.Decline(error) from error
             case _:
                 return await super().handle(message, ctx)
         return None
@@ -275,7 +265,7 @@ class Supervisor(Actor):
                 continue
             try:
                 await self._start(cell)
-            except StartFailed as failed:
+            except errors.StartFailed as failed:
                 await self._recover(cell, _why(failed), at_once=False)
                 return
 
@@ -284,7 +274,7 @@ class Supervisor(Actor):
             case Kinship.FAMILY:
                 self._tell(cell, exit_, Decision.ESCALATE)
                 message = f"{self._cell.name!r} restarted its children {self.budget.intensity} times in {self.budget.period} s, and {cell.name!r} failed again"
-                raise RestartsExhausted(message) from _error(exit_)
+                raise errors.RestartsExhausted(message) from _error(exit_)
             case Kinship.STRANGERS:
                 self._tell(cell, exit_, Decision.PARK)
                 cell.rest(Status.PARKED, _reason(exit_))
@@ -322,11 +312,11 @@ class Supervisor(Actor):
     async def _add(self, spec: ChildSpec) -> Ref:
         self._check(spec)
         if self.max_children is not None and len(self._cells) >= self.max_children:
-            raise TooManyChildren(self._cell.name, self.max_children)
+            raise errors.TooManyChildren(self._cell.name, self.max_children)
         cell = self._new_cell(spec)
         try:
             await self._start(cell)
-        except StartFailed:
+        except errors.StartFailed:
             self._drop(cell, "it could not start")
             raise
         return self._ctx.ref(spec.name)
@@ -338,7 +328,7 @@ class Supervisor(Actor):
             cell.window.forgive()
         try:
             await self._start(cell)
-        except StartFailed as failed:
+        except errors.StartFailed as failed:
             self._tell(cell, _why(failed), Decision.PARK)
             cell.rest(Status.PARKED, str(failed))
             raise
@@ -348,7 +338,7 @@ class Supervisor(Actor):
     def _child(self, name: str) -> Cell:
         cell = self._cells.get(name)
         if cell is None:
-            raise NoSuchChild(self._cell.name, name)
+            raise errors.NoSuchChild(self._cell.name, name)
         return cell
 
     def _new_cell(self, spec: ChildSpec) -> Cell:
@@ -369,7 +359,7 @@ class Supervisor(Actor):
             left = await cell.stop()
         if not left:
             message = f"{cell.name!r} ignores its cancellation"
-            raise StillLeaving(message)
+            raise errors.StillLeaving(message)
 
     async def _stop(self, cell: Cell) -> None:
         """Stop a child whatever it waits for. What it has asked us meanwhile is answered: there will be no answer."""
@@ -396,7 +386,7 @@ def snapshot(cell: Cell) -> Snapshot:
     return occupant.snapshot() if isinstance(occupant, Supervisor) else of_cell(cell)
 
 
-def _why(failed: StartFailed) -> Crashed:
+def _why(failed: errors.StartFailed) -> Crashed:
     return Crashed(failed.__cause__ or failed)
 
 

@@ -1,19 +1,17 @@
 """Messages an actor will send to itself.
 
-Timers belong to an incarnation and die with it. They are read by the actor's own loop, which knows when to wake:
-no task per timer, and a timer that was cancelled before its message was posted never fires.
+Timers belong to an incarnation and die with it. They are read by the actor's own loop, which knows when to wake: no
+task per timer, and a timer that was cancelled before its message was posted never fires.
 """
 
 from __future__ import annotations
 
 import heapq
 import math
-from typing import TYPE_CHECKING
 
 from attrs import define, field
 
-if TYPE_CHECKING:
-    from .messages import Envelope, Message
+from .messages import Envelope, Message
 
 
 @define(eq=False)
@@ -36,6 +34,14 @@ class Timer:
         """Whether the last message we posted has not been looked at yet."""
         return self.posted is not None and self.posted.claim == 0
 
+    def next_after(self, now: float) -> float:
+        """When to fire again, after firing now; infinity for once only. What was missed is missed."""
+        if self.silence is not None:
+            return now + self.silence
+        if self.period is None:
+            return math.inf
+        return self.due + self.period * (math.floor((now - self.due) / self.period) + 1)
+
 
 @define(eq=False)
 class Timers:
@@ -56,22 +62,17 @@ class Timers:
         return self._heap[0][0] if self._heap else math.inf
 
     def fire(self, now: float) -> list[Timer]:
-        """The timers that are due, in order. One that repeats is set again; what it missed, it missed."""
+        """The timers that are due, in order. One that repeats, or came too early for its silence, is set again."""
         fired = []
-        while self._heap and self._heap[0][0] <= now:
+        while self.next_due <= now:
             _, _, timer = heapq.heappop(self._heap)
             if timer.cancelled:
                 continue
             if timer.silence is not None and self.last_activity + timer.silence > now:
                 timer.due = self.last_activity + timer.silence
-                self.add(timer)
-                continue
-            fired.append(timer)
-            if timer.silence is not None:
-                timer.due = now + timer.silence
-                self.add(timer)
-            elif timer.period is not None:
-                missed = math.floor((now - timer.due) / timer.period)
-                timer.due += (missed + 1) * timer.period
+            else:
+                fired.append(timer)
+                timer.due = timer.next_after(now)
+            if timer.due < math.inf:
                 self.add(timer)
         return fired

@@ -1,20 +1,14 @@
 """Who waits for whom.
 
-Every actor that blocks in its handling on another one (an ask, a send into a full mailbox, a start, a stop)
-has an edge here while it does. An edge that would close a ring is refused: it could never be resolved.
+Every actor that blocks on another one in its handling (an ask, a send into a full mailbox, a start, a stop) has an
+edge here while it does. An edge that would close a ring is refused: it could never be resolved.
 """
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
-
 from attrs import define, field
 
 from .errors import WouldDeadlock
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 @define(eq=False)
@@ -23,48 +17,49 @@ class Waits:
 
     _edges: dict[str, list[str]] = field(factory=dict, init=False)
 
-    @contextmanager
-    def edge(self, waiter: str, awaited: str) -> Iterator[None]:
+    def edge(self, waiter: str, awaited: str) -> Edge:
         """Wait inside this. Raises `WouldDeadlock`, naming the ring, if the awaited one waits for us already."""
-        path = self._path(awaited, waiter)
-        if path is not None:
-            raise WouldDeadlock([waiter, *path])
-        with self.unchecked_edge(waiter, awaited):
-            yield
+        if awaited == waiter or awaited in self._edges:
+            path = self._path(awaited, waiter)
+            if path:
+                raise WouldDeadlock([waiter, *path])
+        return self.unchecked_edge(waiter, awaited)
 
-    @contextmanager
-    def unchecked_edge(self, waiter: str, awaited: str) -> Iterator[None]:
+    def unchecked_edge(self, waiter: str, awaited: str) -> Edge:
         """Wait inside this although it may close a ring: for those who will not wait for ever."""
-        edges = self._edges.setdefault(waiter, [])
-        edges.append(awaited)
-        try:
-            yield
-        finally:
-            edges.remove(awaited)
-            if not edges:
-                self._edges.pop(waiter, None)
+        return Edge(self._edges, waiter, awaited)
 
     def of(self, waiter: str) -> tuple[str, ...]:
         """Whom this one waits for."""
         return tuple(self._edges.get(waiter, ()))
 
-    def _path(self, start: str, goal: str) -> list[str] | None:
-        """A way from start to goal along the edges, both included."""
-        came_from = {start: start}
-        frontier = [start]
-        while frontier:
-            here = frontier.pop()
-            if here == goal:
-                return _trace(came_from, here)
-            for there in self._edges.get(here, ()):
-                if there not in came_from:
-                    came_from[there] = here
-                    frontier.append(there)
-        return None
+    def _path(self, start: str, goal: str) -> list[str]:
+        """A way from start to goal along the edges, both included; empty if there is none."""
+        paths = [[start]]
+        seen = {start}
+        while paths:
+            path = paths.pop()
+            if path[-1] == goal:
+                return path
+            ahead = [name for name in self._edges.get(path[-1], ()) if name not in seen]
+            seen.update(ahead)
+            paths.extend([*path, name] for name in ahead)
+        return []
 
 
-def _trace(came_from: dict[str, str], end: str) -> list[str]:
-    path = [end]
-    while came_from[path[-1]] != path[-1]:
-        path.append(came_from[path[-1]])
-    return path[::-1]
+@define(eq=False)
+class Edge:
+    """One wait, while the block lasts."""
+
+    _edges: dict[str, list[str]]
+    _waiter: str
+    _awaited: str
+
+    def __enter__(self) -> None:
+        self._edges.setdefault(self._waiter, []).append(self._awaited)
+
+    def __exit__(self, *_: object) -> None:
+        mine = self._edges[self._waiter]
+        mine.remove(self._awaited)
+        if not mine:
+            del self._edges[self._waiter]

@@ -157,7 +157,7 @@ def test_a_question_nobody_waits_for_any_more_is_withdrawn(seed: int) -> None:
                 await hive.ref("a").ask(Do(fail))
             assert depth(hive, "a") == 0
             await trio.sleep(20)
-            assert counts(hive, "a") == (2, 2, 0, 0, 0)
+            assert counts(hive, "a") == (2, 1, 0, 0, 0)
 
     simulate(story, seed)
 

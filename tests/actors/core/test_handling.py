@@ -99,7 +99,7 @@ def test_attempts_are_counted_across_crashes_and_then_the_message_is_buried(seed
 
             assert (letter.to, letter.reason, letter.error) == ("a", Burial.POISON, "Oops")
             ended = sim.facts.of(HandlingEnded, name="a")
-            assert [(fact.incarnation, fact.attempt, fact.verdict) for fact in ended] == [
+            assert [(fact.incarnation, fact.attempts, fact.verdict) for fact in ended] == [
                 (1, 1, "Retry"),
                 (2, 2, "Retry"),
                 (3, 3, "Bury"),
@@ -321,7 +321,7 @@ def test_a_held_message_is_charged_when_its_own_work_is_lost(seed: int) -> None:
                 await settle()
             (letter,) = sim.facts.of(DeadLetter)
             assert (letter.reason, letter.error) == (Burial.POISON, "the session was lost")
-            assert kept[1].attempts == 1
+            assert kept[1].attempts == 2
 
     simulate(story, seed)
 

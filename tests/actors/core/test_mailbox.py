@@ -10,7 +10,7 @@ from attrs import frozen
 from hypothesis import settings, strategies as some
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from hive.actors import Bury, Counts, Done, InvalidSpec, Mailbox, Message, NotHeld, Overflow, Release, Retry
+from hive.actors import Bury, Counts, Done, Mailbox, Message, NotHeld, Overflow, Release, Retry
 from hive.actors._core.mailbox import NoRoom
 from hive.actors._core.messages import Envelope
 
@@ -64,7 +64,7 @@ def test_a_snoozed_message_waits_for_its_time_and_then_goes_first() -> None:
     box.settle(first, 1, Retry("not yet", after=5), now=10)
 
     assert box.next_due == 15
-    assert not box.has_room
+    assert box.must_wait
     assert box.claim(None, 14.9) is None
     box.put(envelope(2, urgent=True))
     box.put_own(envelope(3))
@@ -83,24 +83,25 @@ def test_a_full_mailbox_with_only_snoozed_mail_has_nothing_to_drop() -> None:
 
     with pytest.raises(NoRoom):
         box.put(envelope(2))
-    assert box.counts == Counts(accepted=1, done=0, buried=0, refused=1, dropped=0)
+    assert box.counts == Counts(accepted=1, done=0, buried=0, refused=1, dropped=0, withdrawn=0)
 
 
-def test_a_claimed_message_cannot_be_withdrawn() -> None:
+def test_a_claimed_message_cannot_be_taken_out() -> None:
     """It is too late."""
     box = Mailbox()
     one, two = envelope(1), envelope(2, urgent=True)
     box.put(one)
     box.put(two)
 
-    assert box.withdraw(two)
+    assert box.take_out(lambda message: message is two) == [two]
     assert box.claim(None, 0) is one
-    assert not box.withdraw(one)
+    assert box.take_out(lambda message: message is one) == []
+    assert box.counts.withdrawn == 1
 
 
 def test_a_mailbox_without_room_is_refused() -> None:
     """It could never accept anything."""
-    with pytest.raises(InvalidSpec):
+    with pytest.raises(ValueError, match="capacity"):
         Mailbox(0)
 
 
@@ -158,7 +159,7 @@ class Against(RuleBasedStateMachine):
         message = self.held.pop(data.draw(some.sampled_from(sorted(self.held))))
         attempts = message.attempts
         self.box.settle(message, message.claim, verdict, self.now)
-        assert message.attempts == attempts + isinstance(verdict, Retry)
+        assert message.attempts == attempts + isinstance(verdict, Retry | Bury)
         if isinstance(verdict, Retry | Release):
             if verdict.after:
                 self.snoozed.append((self.now + verdict.after, message))
@@ -169,8 +170,7 @@ class Against(RuleBasedStateMachine):
     def give_back(self) -> None:
         """An incarnation ended."""
         held = sorted(self.held.values(), key=lambda message: message.id)
-        assert self.box.take_held() == held
-        self.box.give_back(held)
+        assert self.box.give_back() == []
         for message in reversed(held):
             self.lanes[not message.urgent].appendleft(message)
         self.held.clear()

@@ -19,7 +19,7 @@ def test_timers_fire_in_order_and_once() -> None:
         timers.add(Timer(Note(str(due)), due))
 
     assert timers.next_due == 1
-    assert [timer.due for timer in timers.fire(2)] == [1, 2]
+    assert [timer.message for timer in timers.fire(2)] == [Note("1"), Note("2")]
     assert timers.fire(2) == []
     assert timers.next_due == 3
 
