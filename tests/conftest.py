@@ -6,7 +6,9 @@ With HIVE_TEST_REQUIRE=all it fails instead: a run that is to prove everything m
 
 import os
 import shutil
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from typing import Never
 
 import pytest
@@ -60,6 +62,18 @@ def need() -> Callable[[str], None]:
         give_up(MARK + what)
 
     return need
+
+
+@pytest.fixture
+def tracked() -> list[Path]:
+    """The files that git tracks, as they are now. Fails outside a git checkout: there is nothing to check."""
+    root = Path(__file__).resolve().parent.parent
+    # The checkout may belong to somebody else; we only read the list.
+    command = ["git", "-c", f"safe.directory={root}", "ls-files", "-z"]
+    listed = subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout
+    files = [root / name for name in listed.split("\0") if name and (root / name).is_file()]
+    assert files
+    return files
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

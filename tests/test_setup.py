@@ -526,13 +526,13 @@ print(len(names), "modules")
 
 
 @pytest.fixture
-def fresh(tmp_path: Path) -> Path:
+def fresh(tmp_path: Path, tracked: list[Path]) -> Path:
     """The files of this checkout, and nothing that was made from them."""
     folder = tmp_path / "fresh"
-    for name in said_by("git", "ls-files", "-z", "--cached").split("\0"):
-        if name and (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, folder / name)
+    for path in tracked:
+        copy = folder / path.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, copy)
     return folder
 
 
@@ -651,17 +651,9 @@ def said_by(*command: str) -> str:
 
 
 @pytest.mark.needs("npm", "git")
-def test_no_tracked_file_names_the_host_of_a_registry() -> None:
+def test_no_tracked_file_names_the_host_of_a_registry(tracked: list[Path]) -> None:
     """Where packages come from is the machine's business."""
     hosts = registry_hosts()
     assert hosts
-    files = [ROOT / name for name in said_by("git", "ls-files", "-z").split("\0") if name]
-    assert files
-    found = [
-        f"{path}: {host}"
-        for path in files
-        if path.is_file()
-        for host in hosts
-        if host.encode() in path.read_bytes()
-    ]
+    found = [f"{path}: {host}" for path in tracked for host in hosts if host.encode() in path.read_bytes()]
     assert found == []
