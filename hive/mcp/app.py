@@ -5,8 +5,10 @@ answers nobody but the credential that opened it.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
+import anyio
 import orjson
 import trio
 from attrs import define, field
@@ -81,7 +83,9 @@ class EndpointApp:
             if knock.target and knock.target[1] is Service.WAKE:
                 await receive_wake(incarnation.desk, scope, hear, say)
             else:
-                await manager.handle_request(scope, hear, say)
+                # A session that ends under a late notification; the SDK has answered it and fails afterwards.
+                with suppress(anyio.ClosedResourceError):
+                    await manager.handle_request(scope, hear, say)
         finally:
             delivery.lose()
 
@@ -125,12 +129,17 @@ def _watched(scope: Scope, receive: Receive, send: Send) -> tuple[Receive, Send]
             delivery.left()
         return message
 
+    over = False
+
     async def say(message: Message) -> None:
-        last = message["type"] == "http.response.body" and not message.get("more_body", False)
+        nonlocal over
+        if over:  # the SDK answers a second time where a session ends under a notification
+            return
+        over = message["type"] == "http.response.body" and not message.get("more_body", False)
         # Looked at before: hypercorn reports a disconnect as soon as the answer is complete.
         there = not delivery.gone.is_set()
         await send(message)
-        if last and there:
+        if over and there:
             delivery.arrived()
 
     return hear, say

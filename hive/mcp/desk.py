@@ -84,8 +84,8 @@ class Desk:
     def only_waiter(self, caller: Caller) -> Iterator[trio.Event]:
         """Be the one that waits for this caller's mail; the event is set when a newer one comes."""
         seat, replaced = (caller.agent, caller.credential), trio.Event()
-        if older := self._waiters.get(seat):
-            older.set()
+        if seat in self._waiters:
+            self._waiters[seat].set()
         self._waiters[seat] = replaced
         try:
             yield replaced

@@ -3,6 +3,8 @@
 The rule kept here: whatever credential opens it, what comes through is from outside.
 """
 
+from contextlib import aclosing
+
 import orjson
 from attrs import evolve
 from mcp.server.transport_security import TransportSecurityMiddleware
@@ -49,10 +51,11 @@ async def _wake(desk: Desk, request: Request) -> Response:
 
 async def _object(request: Request) -> dict[str, object]:
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > REQUEST_BYTES:
-            raise Malformed("This is too long to be a message.")
+    async with aclosing(request.stream()) as chunks:
+        async for chunk in chunks:
+            body += chunk
+            if len(body) > REQUEST_BYTES:
+                raise Malformed("This is too long to be a message.")
     try:
         given = orjson.loads(body)
     except orjson.JSONDecodeError as error:

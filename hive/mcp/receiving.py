@@ -11,11 +11,13 @@ from attrs import frozen
 
 from hive.mcp.arguments import argument
 from hive.mcp.desk import Call
+from hive.mcp.sending import once_for
 from hive.mcp.texts import describe_received, nothing_received
 from hive.mcp.waiting import first_of
 from hive.protocol.commands import Ack, ClaimIntoTurn, Command, Lease, Release, Withdraw
 from hive.protocol.errors import Refused
 from hive.protocol.mail import BATCH_MESSAGES, ClaimedMail
+from hive.store.codec import digest
 
 WAIT_SECONDS = 20
 """The longest a `recv` waits: below what agents' own clients allow a tool."""
@@ -65,14 +67,19 @@ async def recv(call: Call, arguments: RecvArguments) -> str:
 
 async def ack(call: Call, arguments: HeldArguments) -> str:
     """Say that a leased message is handled."""
-    await call.desk.perform(Ack(call.agent, arguments.message))
+    await _settle(call, Ack(call.agent, arguments.message))
     return f"{arguments.message} is done."
 
 
 async def release(call: Call, arguments: HeldArguments) -> str:
     """Give a leased message back."""
-    await call.desk.perform(Release(call.agent, arguments.message))
+    await _settle(call, Release(call.agent, arguments.message))
     return f"{arguments.message} is back in the mailbox, as if it had never been taken."
+
+
+async def _settle(call: Call, command: Ack | Release) -> None:
+    """Carry it out once, however often the same tool use says it."""
+    await call.desk.perform(command, once_for(call, None, digest(command)))
 
 
 async def _claim_within(

@@ -91,6 +91,8 @@ class Toolbox:
 
     async def call(self, call: Call, name: str, given: Mapping[str, object]) -> Said:
         """Let a caller use a tool; what it did wrong comes back as text.  Raises `UnknownTool`."""
+        # Whatever it asks, that it asks again shows that it was given its last mail.
+        call.desk.heard_from(call.caller, call.holder)
         spec = self.specs.get(name)
         if spec is None or not spec.is_for(call.caller):
             known = ", ".join(spec.name for spec in self.of(call.caller))
@@ -99,7 +101,6 @@ class Toolbox:
             arguments = given if spec.arguments is dict else read(spec.arguments, given)
         except Malformed as error:
             return Said(_correction(spec, error), ok=False)
-        call.desk.heard_from(call.caller, call.holder)
         try:
             return Said(await spec.handler(call, arguments))
         except HiveRefusal as refusal:

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TypeVar, cast
@@ -66,6 +66,7 @@ class House:
     store: SqliteStore
     hive: Hive
     parts: McpParts
+    wall: "WallClock"
     port: int
     run: Path
     errors: list[BaseException] = field(factory=list)
@@ -131,14 +132,22 @@ class House:
 
     @asynccontextmanager
     async def client(
-        self, agent: str, token: str | None = None, *, era: str = "2026-07-28", own_socket: bool = False
+        self,
+        agent: str,
+        token: str | None = None,
+        *,
+        era: str = "2026-07-28",
+        own_socket: bool = False,
+        message_handler: Callable[[object], Awaitable[None]] | None = None,
     ) -> AsyncIterator[Client]:
         """The SDK's client at an agent's endpoint; without a token with the agent's client token."""
         shown = None if own_socket and token is None else token or f"{agent}-token"
         url = f"http://localhost/mcp/{agent}" if own_socket else self.url(agent)
         async with (
             self.http(shown, socket_of=agent if own_socket else None) as http,
-            Client(streamable_http_client(url, http_client=http), mode=era) as client,
+            Client(
+                streamable_http_client(url, http_client=http), mode=era, message_handler=message_handler
+            ) as client,
         ):
             yield client
 
@@ -177,17 +186,25 @@ class House:
                 await self.store.hints.wait(ANY, mark)
 
 
+@define(eq=False)
+class WallClock:
+    """The time of day, which a test may turn."""
+
+    turned: float = 0.0
+
+    def __call__(self) -> float:
+        """Seconds since the epoch."""
+        return time.time() + self.turned
+
+
 @asynccontextmanager
-async def open_house(path: Path) -> AsyncIterator[House]:
-    """Open a house in a directory."""
-    run = path / "run"
+async def open_house(path: Path, *, served: bool = True) -> AsyncIterator[House]:
+    """Open a house in a directory; one that is not served has no sockets, so that time may be virtual."""
     errors: list[BaseException] = []
-    numbers = random.Random(1)
+    numbers, wall = random.Random(1), WallClock()
     with ExitStack() as stack:
-        store = stack.enter_context(open_store(path / "hive.sqlite3", inline=True))
-        tcp = stack.enter_context(open_tcp("127.0.0.1", 0))
+        store = stack.enter_context(open_store(path / "hive.sqlite3", inline=True, wall=wall))
         store.recover("test")
-        sessions = Sessions(lambda: f"session-{numbers.getrandbits(64):x}")
         children = (
             ChildSpec("writer", lambda: Writer(store.drain_forever)),
             ChildSpec(BROKER, lambda: Broker(store)),
@@ -196,17 +213,23 @@ async def open_house(path: Path) -> AsyncIterator[House]:
             parts = McpParts(
                 store=store,
                 broker=hive.ref(BROKER),
-                sessions=sessions,
+                sessions=Sessions(lambda: f"session-{numbers.getrandbits(64):x}"),
                 hints=store.hints,
-                wall=time.time,
+                wall=wall,
                 version="test",
                 operator_name="Ada",
                 on_error=errors.append,
             )
-            server = stack.enter_context(endpoint_server(parts, [tcp], run))
+            house = House(store, hive, parts, wall, 0, path / "run", errors)
+            if not served:
+                yield house
+                return
+            tcp = stack.enter_context(open_tcp("127.0.0.1", 0))
+            house.port = tcp.getsockname()[1]
+            server = stack.enter_context(endpoint_server(parts, [tcp], house.run))
             async with open_hive(ChildSpec(CHILD, lambda: server, grace=Grace(shutdown=8.0))):
                 with trio.fail_after(60):
-                    yield House(store, hive, parts, tcp.getsockname()[1], run, errors)
+                    yield house
 
 
 @pytest.fixture(params=ERAS)
@@ -219,6 +242,16 @@ def era(request: pytest.FixtureRequest) -> str:
 async def house(tmp_path: Path) -> AsyncIterator[House]:
     """A house with the agents iris and rose."""
     async with open_house(tmp_path) as opened:
+        await opened.add("iris", "rose")
+        yield opened
+        for error in opened.errors:
+            raise error
+
+
+@pytest.fixture
+async def quiet_house(tmp_path: Path) -> AsyncIterator[House]:
+    """The same without sockets, for virtual time."""
+    async with open_house(tmp_path, served=False) as opened:
         await opened.add("iris", "rose")
         yield opened
         for error in opened.errors:
