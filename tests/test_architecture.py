@@ -68,7 +68,7 @@ PURE = (
 # The store is synchronous; these few are its door to the world of tasks.
 DOOR_OF_THE_STORE = ("hive.store.hints", "hive.store.sqlite", "hive.store.tickets", "hive.store.writer")
 
-# Where tasks are born. Everybody else is handed a nursery, or does without. The faces open one for a connection.
+# Where tasks are born. Everybody else is handed a nursery, or does without. The faces open one a connection.
 OPENS_NURSERIES = (
     "hive.actors._core.actor",
     "hive.actors._core.hive",
@@ -94,8 +94,10 @@ SHIELDS_WITHOUT_DEADLINE = (
 )
 
 KERNEL_PACKAGES = {"attrs", "outcome", "trio"}
+
 # Libraries whose types stand in the signatures of another that we ask for: it brings the version that fits.
 COMPANIONS = {
+    "anyio": "mcp",
     "httpx2": "mcp",
     "mcp_types": "mcp",
     "pydantic": "mcp",
@@ -350,7 +352,7 @@ def test_pure_modules_do_not_know_trio(module: Module) -> None:
 
 @each_module()
 def test_the_store_is_synchronous_behind_its_door(module: Module) -> None:
-    """What happens in a transaction happens at once, and the same code runs in a thread and under simulation."""
+    """What happens in a transaction happens at once; the same code runs in a thread and under simulation."""
     if within(module.name, "hive.store") and module.name not in DOOR_OF_THE_STORE:
         assert not [imported for imported in module.imports if within(imported.name, "trio")]
 
