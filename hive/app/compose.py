@@ -29,11 +29,11 @@ from hive.agents.registry import BackendParts, make_backend
 from hive.agents.shell import BoxShell
 from hive.agents.tokens import Sessions
 from hive.app.chronicle import Chronicle
-from hive.directory import Directory
 from hive.app.powers import OwnerPowers
 from hive.asgi import Endpoint, HttpServer
 from hive.config import Config
 from hive.containers.subprocess import SubprocessDriver
+from hive.directory import Directory
 from hive.mcp.parts import McpParts
 from hive.mcp.serving import CHILD as MCP, endpoint_server
 from hive.protocol.errors import Refused

@@ -94,7 +94,7 @@ def _greeting(running: Running, made: tuple[Path, ...]) -> Iterator[str]:
 
 def _detach(directory: Directory) -> int:
     """Start the daemon in a session of its own and wait until it serves."""
-    directory.create()
+    directory.root.mkdir(parents=True, exist_ok=True)
     with directory.log.open("a", encoding="utf-8") as log:
         begins = log.tell()
         child = subprocess.Popen(

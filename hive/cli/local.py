@@ -1,0 +1,178 @@
+"""Verbs that do part of their work here: starting, opening, configuring, copying, bridging.
+
+The rule kept here: what is heavy is imported by the verb that needs it, when it runs.
+"""
+
+import os
+import secrets
+import shlex
+import socket
+import webbrowser
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from hive import config
+from hive.cli import following
+from hive.cli.client import connected, insist
+from hive.cli.clients import CONFIGURATIONS, placeholder
+from hive.cli.places import place_to_create
+from hive.cli.status import Failed, Status
+from hive.cli.tables import table
+from hive.cli.verbs import Call, text_argument
+from hive.directory import Directory
+
+# --- without a daemon ----------------------------------------------------------------------------
+
+
+def up(call: Call) -> int:
+    """Run the hive of a directory."""
+    from hive.app import UpOptions, up as run_up  # noqa: PLC0415 - the daemon is heavy
+
+    return run_up(UpOptions(place_to_create(call.options.dir), detach=call.options.detach))
+
+
+def demo(call: Call) -> int:
+    """Run a temporary swarm."""
+    from hive.app import DemoOptions, demo as run_demo  # noqa: PLC0415 - the daemon is heavy
+
+    options = call.options
+    return run_demo(
+        DemoOptions(
+            on=Path(options.on or "."),
+            seconds=options.seconds,
+            headless=options.headless,
+            json=options.json,
+            open_browser=not options.no_open,
+        )
+    )
+
+
+def show_config(call: Call) -> int:
+    """Effective settings and their sources."""
+    directory = place_to_create(call.options.dir)
+    settings = config.effective(directory)
+    rows = [[one.path, f"{one.value}", one.source] for one in settings]
+    data = {
+        "directory": str(directory),
+        "settings": [dict(zip(("path", "value", "source"), row, strict=True)) for row in rows],
+    }
+    call.out.show(data, lambda _, width: f"{directory}\n" + table(["setting", "value", "from"], rows, width))
+    return Status.OK
+
+
+def restore(call: Call) -> int:
+    """Make a hive's directory from a backup."""
+    from hive.store.backup import restore as put_back  # noqa: PLC0415 - SQLite's packages are heavy
+
+    directory = Directory(Path(call.options.directory).absolute())
+    directory.root.mkdir(parents=True, exist_ok=True)
+    put_back(Path(call.options.file), directory.store)
+    said = f"restored to {directory.root}. Start it: hive up --dir {shlex.quote(str(directory.root))}"
+    call.out.show({"directory": str(directory.root)}, lambda _data, _width: said)
+    return Status.OK
+
+
+# --- with a daemon -------------------------------------------------------------------------------
+
+
+async def open_page(call: Call) -> Status:
+    """Print a link that logs in once, and open it where there is a browser."""
+    result = (await insist(call.places, "session.link", {}))["result"]
+    link = result["link"]
+    call.out.show(result, lambda data, _: str(data["link"]))
+    if os.environ.get("SSH_CONNECTION") and not call.out.as_json:
+        port = urlsplit(link).port
+        host = socket.gethostname()
+        call.out.line(f"From your own machine first:  ssh -L {port}:127.0.0.1:{port} {host}")
+    elif os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
+        webbrowser.open(link)
+    return Status.OK
+
+
+async def endpoint(call: Call) -> Status:
+    """Where an agent's tools are, and how a person's own client uses them."""
+    agent = call.options.agent
+    async with connected(call.places) as client:
+        await client.greet()
+        found = await client.get("endpoint", agent=agent)
+    made = await insist(call.places, "client.token", {"agent": agent, "rotate": call.options.rotate})
+    token = made["result"]["token"]
+    text = CONFIGURATIONS[getattr(call.options, "for")](found["url"], token or placeholder(agent))
+    data = {**found, "token": token, "configuration": text}
+    call.out.show(data, lambda _data, _width: _endpoint_text(found["url"], found["socket"], token, text))
+    return Status.OK
+
+
+def _endpoint_text(url: str, path: str, token: str | None, text: str) -> str:
+    header = (
+        f"Authorization: Bearer {token}"
+        if token
+        else "Authorization: Bearer (shown once; --rotate makes another)"
+    )
+    once = "\nThe token is shown this once." if token else ""
+    return f"url:    {url}\nsocket: {path}\nheader: {header}\n\n{text}{once}"
+
+
+async def mcp_stdio(call: Call) -> Status:
+    """Bridge an agent's endpoint to standard input and output."""
+    from hive.mcp.stdio import bridge  # noqa: PLC0415 - only this verb needs the agents' protocol
+
+    stdin, stdout = trio.lowlevel.FdStream(os.dup(0)), trio.lowlevel.FdStream(os.dup(1))
+    async with stdin, stdout:
+        await bridge(_endpoint(call, call.options.agent), _token(), stdin, stdout, new_id=_new_id)
+    return Status.OK
+
+
+def wake(call: Call) -> int:
+    """Leave mail for one's own agent, from inside its box."""
+    from hive.mcp.wake import NotWoken, send_wake  # noqa: PLC0415 - hooks wait for this; nothing else is loaded
+
+    body = text_argument(call.options.body)
+    try:
+        said = send_wake(_endpoint(call, None), _token(), call.options.label, body, new_id=_new_id)
+    except NotWoken as failure:
+        raise Failed(Status.NO_DAEMON, str(failure)) from None
+    call.out.show({"answer": said}, lambda data, _: str(data["answer"]))
+    return Status.OK
+
+
+def _endpoint(call: Call, named: str | None) -> str:
+    """Where an agent's tools are, as seen from inside its box: HIVE_ENDPOINT, else the agent's own socket."""
+    if named is None and os.environ.get("HIVE_ENDPOINT"):
+        return os.environ["HIVE_ENDPOINT"]
+    agent = named or os.environ.get("HIVE_AGENT")
+    if not agent:
+        raise Failed(Status.USAGE, "name the agent, or set HIVE_AGENT")
+    sockets = [Directory(place.directory).agent_socket(agent) for place in call.places]
+    return str(next((path for path in sockets if path.exists()), sockets[0]))
+
+
+def _token() -> str | None:
+    """The client token in the file HIVE_TOKEN_FILE names; the agent's own socket needs none."""
+    path = os.environ.get("HIVE_TOKEN_FILE")
+    return Path(path).read_text(encoding="utf-8").strip() if path else None
+
+
+def _new_id() -> str:
+    return secrets.token_hex(16)
+
+
+SPOKEN: Mapping[str, Callable[[Call], Awaitable[Status]]] = {
+    "tail": following.tail,
+    "events": following.events,
+    "send": following.send,
+    "open": open_page,
+    "endpoint": endpoint,
+    "mcp-stdio": mcp_stdio,
+}
+"""Verbs with a conversation of their own kind."""
+
+ALONE: Mapping[str, Callable[[Call], int]] = {
+    "up": up,
+    "demo": demo,
+    "config": show_config,
+    "restore": restore,
+    "wake": wake,
+}
+"""Verbs that need no conversation with a daemon."""

@@ -1,0 +1,77 @@
+"""From what was typed to an exit status.
+
+The rule kept here: whatever goes wrong is one sentence on standard error and a status a script can use.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+
+import trio
+
+from hive import __version__
+from hive.actors import HiveError
+from hive.cli.local import ALONE, SPOKEN
+from hive.cli.output import Output
+from hive.cli.parser import FIRST, overview, parse
+from hive.cli.places import places
+from hive.cli.status import Failed, Status
+from hive.cli.verbs import Call, change, look
+from hive.protocol.errors import Conflict, HiveRefusal
+
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Carry out one verb.  Returns its exit status."""
+    typed = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _run(typed)
+    except Failed as failed:
+        return _complain(typed, str(failed), failed.status)
+    except HiveRefusal as refusal:
+        status = Status.CONFLICT if isinstance(refusal, Conflict) else Status.REFUSED
+        return _complain(typed, refusal.text, status)
+    except (HiveError, OSError) as error:
+        if isinstance(error, BrokenPipeError):
+            return _quiet()
+        return _complain(typed, str(error), Status.REFUSED)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _run(typed: Sequence[str]) -> int:
+    if not typed:
+        sys.stdout.write(FIRST)
+        return Status.OK
+    if typed[0] in ("help", "-h", "--help"):
+        sys.stdout.write(overview())
+        return Status.OK
+    if typed[0] == "--version":
+        sys.stdout.write(f"hive {__version__}\n")
+        return Status.OK
+    verb, options = parse(typed)
+    call = Call(verb, options, places(options.dir), Output(options.json))
+    if verb.name in ALONE:
+        return ALONE[verb.name](call)
+    if verb.name in SPOKEN:
+        return _spoken(call)
+    return trio.run(look if verb.get else change, call)
+
+
+def _spoken(call: Call) -> int:
+    return trio.run(SPOKEN[call.verb.name], call)
+
+
+def _complain(typed: Sequence[str], text: str, status: int) -> int:
+    if "--json" in typed:
+        sys.stdout.write(json.dumps({"error": text, "status": int(status)}) + "\n")
+    sys.stderr.write(f"hive: {text}\n")
+    return status
+
+
+def _quiet() -> int:
+    """Whoever read our output has seen enough; keep Python from complaining about it at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return Status.OK

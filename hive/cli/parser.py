@@ -1,0 +1,105 @@
+"""The verb table as a parser, and what it says of itself.
+
+The rule kept here: nothing about a verb is written twice.
+"""
+
+import argparse
+import difflib
+from collections.abc import Sequence
+from itertools import groupby
+from typing import NoReturn
+
+from hive.cli.status import Failed, Status
+from hive.protocol.verbs import VERBS, Argument, Verb
+
+SECTIONS = {
+    "start": "start and stop",
+    "look": "look",
+    "agents": "agents",
+    "mail": "mail",
+    "keep": "keep",
+    "inside": "inside a box",
+}
+FIRST = """hive runs a swarm of AI coding agents as supervised actors with durable mail.
+
+First things to type:
+  hive demo        a temporary swarm to watch
+  hive up          a hive of your own
+  hive help        every verb
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose complaints are one sentence and the status for wrong usage."""
+
+    def error(self, message: str) -> NoReturn:
+        """Complain."""
+        raise Failed(Status.USAGE, f"{message}\n{self.format_usage().strip()}")
+
+
+def _add(parser: argparse.ArgumentParser, argument: Argument) -> None:
+    name = argument.name if not argument.option else f"--{argument.name}"
+    if argument.switch:
+        parser.add_argument(name, action="store_true", help=argument.help)
+        return
+    options: dict[str, object] = {"help": argument.help, "default": argument.default}
+    if argument.number:
+        options["type"] = float if argument.name == "seconds" else int
+    if argument.choices:
+        options["choices"] = argument.choices
+    if argument.option:
+        options["required"] = argument.required
+        if argument.many:
+            options["nargs"] = "+"
+        parser.add_argument(name, **options)  # type: ignore[arg-type]
+        return
+    if argument.many:
+        options["nargs"] = "+"
+    elif not argument.required:
+        options["nargs"] = "?"
+    parser.add_argument(name.replace("-", "_"), metavar=argument.name, **options)  # type: ignore[arg-type]
+
+
+def parser_of(verb: Verb) -> Parser:
+    """The parser of one verb."""
+    parser = Parser(prog=f"hive {verb.name}", description=verb.summary + ".", epilog=verb.details or None)
+    for argument in verb.arguments:
+        _add(parser, argument)
+    parser.add_argument("--json", action="store_true", help="print JSON") if not _has(verb, "json") else None
+    parser.add_argument("--dir", help="the hive's directory") if not _has(verb, "dir") else None
+    return parser
+
+
+def _has(verb: Verb, name: str) -> bool:
+    return any(argument.name == name for argument in verb.arguments)
+
+
+def find(name: str) -> Verb:
+    """The verb of that name; `Failed` names near ones."""
+    for verb in VERBS:
+        if verb.name == name:
+            return verb
+    near = difflib.get_close_matches(name, [verb.name for verb in VERBS], n=3)
+    meant = f" Did you mean {', '.join(near)}?" if near else " See: hive help"
+    raise Failed(Status.USAGE, f"there is no verb {name!r}.{meant}")
+
+
+def overview() -> str:
+    """Every verb with its summary, by section."""
+    width = max(len(verb.name) for verb in VERBS)
+    lines = ["hive VERB [arguments]; hive VERB --help tells more.  Everywhere: --json, --dir DIR.", ""]
+    for section, verbs in groupby(sorted(VERBS, key=_section), key=_section):
+        lines.append(f"{list(SECTIONS.values())[section]}:")
+        lines += [f"  {verb.name:<{width}}  {verb.summary}" for verb in verbs]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _section(verb: Verb) -> int:
+    return list(SECTIONS).index(verb.section)
+
+
+def parse(arguments: Sequence[str]) -> tuple[Verb, argparse.Namespace]:
+    """Which verb, with which arguments.  Raises `Failed` with status USAGE."""
+    verb = find(arguments[0])
+    return verb, parser_of(verb).parse_args(arguments[1:])

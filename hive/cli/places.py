@@ -1,0 +1,40 @@
+"""Which hive is meant: `--dir`, HIVE_DIR, $XDG_DATA_HOME/hive, /var/lib/hive, in that order.
+
+The rule kept here: a place that was named is the only one tried; the others are tried in order.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from attrs import frozen
+
+SYSTEM_WIDE = Path("/var/lib/hive")
+
+
+@frozen
+class Place:
+    """A directory that may hold a hive, and why it is looked at."""
+
+    directory: Path
+    because: str
+
+
+def places(named: str | None, environment: Mapping[str, str] | None = None) -> Sequence[Place]:
+    """Where to look, first things first."""
+    environment = os.environ if environment is None else environment
+    if named is not None:
+        return (Place(Path(named).absolute(), "--dir"),)
+    if environment.get("HIVE_DIR"):
+        return (Place(Path(environment["HIVE_DIR"]).absolute(), "HIVE_DIR"),)
+    data = environment.get("XDG_DATA_HOME") or str(
+        Path(environment.get("HOME", "~")).expanduser() / ".local/share"
+    )
+    return (Place(Path(data) / "hive", "$XDG_DATA_HOME/hive"), Place(SYSTEM_WIDE, "system-wide"))
+
+
+def place_to_create(named: str | None, environment: Mapping[str, str] | None = None) -> Path:
+    """Where `hive up` runs: an existing hive of those places, else the first of them."""
+    candidates = places(named, environment)
+    existing = (place.directory for place in candidates if (place.directory / "hive.sqlite3").exists())
+    return next(existing, candidates[0].directory)

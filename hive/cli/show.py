@@ -1,0 +1,221 @@
+"""What the daemon answered, as text for a person.  Pure: JSON in, lines out.
+
+The rule kept here: whatever is shown as a fact was in the answer; nothing is guessed from its absence.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from hive.cli.tables import age, cut, table
+
+Json = Mapping[str, Any]
+
+
+def clock(at: float) -> str:
+    """A wall-clock time of the person's own zone."""
+    return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def status(data: Json, _width: int | None) -> str:
+    """One look at the hive."""
+    counts = data["counts"]
+    where = (
+        f"hive {data['version']}, boot {data['boot']}: {data['agents']} agents, {data['running']} in a turn, "
+        f"{data['parked']} parked; {data['unread']} unread for {data['operator']}."
+    )
+    sums = " + ".join(f"{counts[state]} {state}" for state in ("ready", "claimed", "blocked", "done", "dead"))
+    mail = f"mail: {counts['accepted']} accepted = {sums} + {counts['removed']} removed by retention."
+    lines = [where, mail, f"page: {data['origins'][0]} (hive open logs in)"]
+    if data["refusing"]:
+        lines.append(f"THE STORE REFUSES COMMITS: {data['refusing']}")
+    broken = data["violations"]
+    if broken:
+        lines += [f"BROKEN: invariant {one['invariant']}: {one['text']}" for one in broken]
+    else:
+        lines.append("every accepted message is accounted for.")
+    return "\n".join(lines)
+
+
+def agents(data: Sequence[Json], width: int | None) -> str:
+    """The agents and what each is doing."""
+    if not data:
+        return "no agents yet.  Add one: hive spawn boss --backend scripted --manager"
+    rows = []
+    for entry in data:
+        view = entry["view"]
+        waiting = view["ready"] + view["blocked"]
+        role = view["settings"]["role"]
+        rows.append([view["name"], role, view["settings"]["backend"], f"{waiting}", entry["why"]])
+    return table(["agent", "role", "backend", "mail", "why"], rows, width)
+
+
+def agent(data: Json, _width: int | None) -> str:
+    """The sentence of `why`."""
+    return str(data["why"])
+
+
+def _standing(accepted: Json) -> str:
+    match accepted["standing"]:
+        case "parked":
+            until = accepted["parked_until"]
+            return f"{accepted['recipient']} is parked ({accepted['parked_for']})" + (
+                "" if until is None else f" until {clock(until)}"
+            )
+        case "person":
+            return f"{accepted['recipient']} is a person"
+        case standing:
+            return f"{accepted['recipient']} is {standing}"
+
+
+def sent(data: Json, _width: int | None) -> str:
+    """What became of a send."""
+    lines = []
+    for one in data["accepted"]:
+        line = f"accepted as #{one['number']} ({one['id']}), {one['ahead']} ahead; {_standing(one)}."
+        if one["blocked"]:
+            line += f" It is held: {one['blocked']}. Let it pass: hive release {one['id']}"
+        lines.append(line)
+    lines += [f"not accepted for {one['recipient']}: {one['why']}" for one in data["refused"]]
+    return "\n".join(lines) or "nobody to send to."
+
+
+def heads(mail: Sequence[Json], width: int | None) -> str:
+    """A list of messages."""
+    rows = [
+        [
+            f"#{one['number']}",
+            one["from"],
+            one["to"],
+            one["state"] + ("" if one["to"] != "operator" or one["read"] else " *"),
+            clock(one["at"]),
+            one["head"],
+        ]
+        for one in mail
+    ]
+    return table(["number", "from", "to", "state", "at", "text"], rows, width) if rows else "no mail."
+
+
+def mailbox(data: Json, width: int | None) -> str:
+    """A page of a mailbox."""
+    text = heads(data["mail"], width)
+    return text + ("\n(there is older mail)" if data["more"] else "")
+
+
+def message(data: Json, _width: int | None) -> str:
+    """The life story of a message, then what it says."""
+    mail = data["mail"]
+    nature = f"{mail['kind']}, {mail['priority']}, provenance {mail['provenance']}, {mail['size']} bytes"
+    lines = [
+        f"#{mail['number']} {mail['id']}  {mail['sender']} -> {mail['recipient']}",
+        f"{nature}, hops {mail['hops']}, thread {mail['thread']}",
+    ]
+    if mail["label"]:
+        lines.append(f"label (typed by the sender, not checked): {mail['label']}")
+    lines.append(f"now {mail['state']}" + (f": {mail['why']}" if mail["why"] else ""))
+    lines += ["", *(_step(row) for row in data["story"])]
+    for turn in data["turns"]:
+        if turn["final_text"]:
+            lines += ["", f"turn {turn['number']} of {turn['agent']} said: {turn['final_text']}"]
+    lines += ["", data["body"]]
+    if data["cut"]:
+        lines.append("(cut; --json has the rest)")
+    return "\n".join(lines)
+
+
+STEPS: Mapping[str, Callable[[Json], str]] = {
+    "msg.sent": lambda row: f"accepted from {row['from']} for {row['to']}, {row['state']}",
+    "msg.claimed": lambda row: (
+        f"claimed by turn {row['turn']}" if row["turn"] else "claimed by its own client"
+    ),
+    "msg.seen": lambda row: f"shown to the model in turn {row['turn']}",
+    "msg.released": lambda row: f"given back uncharged: {row['why']}",
+    "msg.retried": lambda row: f"to be tried again (attempt {row['attempts']}): {row['why']}",
+    "msg.done": lambda row: f"done: {row['why']}",
+    "msg.dead": lambda row: f"dead letter: {row['why']}",
+    "msg.unblocked": lambda row: f"let pass: {row['why']}",
+    "msg.read": lambda _: "read",
+    "msg.unread": lambda _: "marked unread",
+    "msg.redriven": lambda row: f"brought back as {row.get('as')}",
+}
+
+
+def _step(row: Json) -> str:
+    words = STEPS.get(row["type"])
+    return f"{clock(row['at'])}  {row['type'] if words is None else words(row['data'])}"
+
+
+def tree(data: Json, _width: int | None) -> str:
+    """The supervision tree."""
+    return "\n".join(_branch(data, 0))
+
+
+def _branch(node: Json, depth: int) -> Iterator[str]:
+    actor = node.get("actor", node)
+    parts = [f"{'  ' * depth}{actor['name']}", actor["status"], f"incarnation {actor['incarnation']}"]
+    if "strategy" in node:
+        budget = node["budget"]
+        parts.append(
+            f"{node['kinship']}, {node['strategy']}, {budget['intensity']} in {budget['period']:.0f} s"
+        )
+    if actor["restarts"]:
+        parts.append(f"{actor['restarts']} restarts in the window")
+    if handling := actor["handling"]:
+        parts.append(f"handling {handling['kind']} for {age(handling['age'])}")
+    waiting = actor["mailbox"]["waiting"].values()
+    if waiting:
+        depth_ = sum(kind["count"] for kind in waiting)
+        parts.append(f"{depth_} waiting, the oldest {age(max(kind['oldest'] for kind in waiting))}")
+    if actor["waits_for"]:
+        parts.append(f"waits for {', '.join(actor['waits_for'])}")
+    if actor["last_error"]:
+        parts.append(f"last error: {cut(actor['last_error'], 120)}")
+    yield "; ".join(parts)
+    for child in node.get("children", ()):
+        yield from _branch(child, depth + 1)
+
+
+def doctor(data: Sequence[Json], _width: int | None) -> str:
+    """Findings with cause and remedy."""
+    lines = []
+    for finding in data:
+        lines.append(f"{'ok  ' if finding['ok'] else 'BAD '} {finding['what']}: {finding['cause']}")
+        if finding["remedy"]:
+            lines.append(f"     -> {finding['remedy']}")
+    return "\n".join(lines)
+
+
+NOT_SHOWN = frozenset({"agent", "subject", "boot", "turn", "id"})
+"""Fields of an event that its line shows elsewhere, or not at all."""
+
+
+def stream_line(agent_: str, at: float, type_: str, data: Json) -> str:
+    """One line of `tail`."""
+    words = " ".join(str(value) for _, value in _told(data))
+    return f"{clock(at)}  {agent_}  {type_:<9} {words}"
+
+
+def journal_line(number: int, at: float, type_: str, data: Json) -> str:
+    """One line of `events`."""
+    about = " ".join(str(data[name]) for name in ("agent", "subject") if data.get(name))
+    words = " ".join(f"{name}={value}" for name, value in _told(data))
+    return f"{number:>7}  {clock(at)}  {type_:<16} {about}  {words}"
+
+
+def _told(data: Json) -> Iterator[tuple[str, Any]]:
+    for name, value in data.items():
+        if name not in NOT_SHOWN and value not in (None, "", [], {}):
+            yield name, value
+
+
+SHOWN: Mapping[str, Callable[[Any, int | None], str]] = {
+    "status": status,
+    "agents": agents,
+    "agent": agent,
+    "tree": tree,
+    "mailbox": mailbox,
+    "message": message,
+    "dead": heads,
+    "doctor": doctor,
+}
+"""How the answer to each `get` is shown."""

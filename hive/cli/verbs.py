@@ -1,0 +1,172 @@
+"""Verbs that speak with the daemon: one question or one command each, most of them straight from the table.
+
+The rule kept here: an async function fetches, a pure one shows; the first one here is the only one that
+most verbs need.
+"""
+
+import os
+import sys
+import tempfile
+from argparse import Namespace
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from subprocess import run
+from typing import Any
+
+from attrs import frozen
+
+from hive.cli import show
+from hive.cli.client import connected, insist
+from hive.cli.output import Output
+from hive.cli.places import Place
+from hive.cli.status import Failed, Status
+from hive.protocol.verbs import Verb
+
+Arguments = Mapping[str, object]
+
+
+@frozen
+class Call:
+    """A verb as it was typed."""
+
+    verb: Verb
+    options: Namespace
+    places: Sequence[Place]
+    out: Output
+
+
+def text_argument(value: str) -> str:
+    """A text, or with `-` what standard input holds."""
+    return sys.stdin.read() if value == "-" else value
+
+
+# --- looking -------------------------------------------------------------------------------------
+
+
+def _asked(call: Call) -> Arguments:
+    """Arguments of the `get` behind a verb."""
+    options = call.options
+    match call.verb.name:
+        case "why":
+            return {"agent": options.agent}
+        case "mail":
+            return {"recipient": options.agent}
+        case "message":
+            return {"message": options.message}
+        case _:
+            return {}
+
+
+async def look(call: Call) -> Status:
+    """Ask and show."""
+    assert call.verb.get is not None
+    async with connected(call.places) as client:
+        await client.greet()
+        data = await client.get(call.verb.get, **_asked(call))
+    call.out.show(data, show.SHOWN[call.verb.get])
+    if call.verb.get == "doctor" and not all(finding["ok"] for finding in data):
+        return Status.REFUSED
+    return Status.OK
+
+
+# --- changing ------------------------------------------------------------------------------------
+
+
+def _one_or_all(options: Namespace) -> Arguments:
+    if (options.agent is None) != bool(options.all):
+        raise Failed(Status.USAGE, "name one agent, or say --all")
+    return {"agent": options.agent}
+
+
+def _spawned(options: Namespace) -> Arguments:
+    settings: dict[str, object] = {
+        "backend": options.backend,
+        "role": "manager" if options.manager else "agent",
+        "allow_shell": options.allow_shell,
+    }
+    if options.purpose is not None:
+        settings["purpose"] = options.purpose
+    if options.rules is not None:
+        settings["rules"] = options.rules
+    if options.directives_from is not None:
+        settings["directives_from"] = options.directives_from
+    return {"name": options.name, "settings": settings}
+
+
+def _redriven(options: Namespace) -> Arguments:
+    chosen: dict[str, object] = {"message": options.message}
+    if options.to is not None:
+        chosen["to"] = options.to
+    return chosen
+
+
+def _message(options: Namespace) -> Arguments:
+    return {"message": options.message}
+
+
+COMMANDS: Mapping[str, Callable[[Namespace], Arguments]] = {
+    "down": lambda _: {},
+    "spawn": _spawned,
+    "remove": lambda options: {"name": options.agent},
+    "pause": lambda options: {**_one_or_all(options), "now": options.now},
+    "resume": _one_or_all,
+    "kick": _one_or_all,
+    "cancel": lambda options: {"agent": options.agent, "requeue": options.requeue},
+    "read": _message,
+    "unread": lambda options: {"message": options.message, "unread": True},
+    "done": _message,
+    "redrive": _redriven,
+    "bury": _message,
+    "release": _message,
+    "backup": lambda options: {"file": str(Path(options.file).absolute())},
+}
+"""The arguments of the command behind each verb."""
+
+
+def _changed(names: Any, verb: str) -> str:
+    return f"{verb}: {', '.join(names)}." if names else "nothing to change."
+
+
+def _done(_call: Call, _result: Any) -> str:
+    return "done."
+
+
+SAID: Mapping[str, Callable[[Call, Any], str]] = {
+    "down": lambda _call, _result: "stopping.",
+    "spawn": lambda call, _: (
+        f"{call.options.name} is there. Say something: hive send {call.options.name} hello"
+    ),
+    "remove": lambda call, dead: f"{call.options.agent} is gone; {dead} messages became dead letters.",
+    "pause": lambda _, names: _changed(names, "paused"),
+    "resume": lambda _, names: _changed(names, "resumed"),
+    "kick": lambda _, names: _changed(names, "kicked"),
+    "cancel": lambda call, turn: f"turn {turn} of {call.options.agent} is asked to stop.",
+    "redrive": lambda _, mail: f"brought back as #{mail['number']} ({mail['id']}) to {mail['recipient']}.",
+    "backup": lambda _, made: f"{made['bytes'] // 1024} KiB in {made['file']}.",
+}
+
+
+async def change(call: Call) -> Status:
+    """Give a command and say what came of it."""
+    assert call.verb.wire is not None
+    arguments = COMMANDS[call.verb.name](call.options)
+    if call.verb.name == "redrive" and call.options.edit:
+        arguments = {**arguments, "body": await _edited(call)}
+    ack = await insist(call.places, call.verb.wire, arguments)
+    said = SAID.get(call.verb.name, _done)
+    call.out.show(ack["result"], lambda result, _: said(call, result))
+    return Status.OK
+
+
+async def _edited(call: Call) -> str:
+    """The text of a dead letter, after the person's editor."""
+    async with connected(call.places) as client:
+        await client.greet()
+        found = await client.get("message", message=call.options.message)
+    with tempfile.NamedTemporaryFile("w+", suffix=".md", encoding="utf-8") as file:
+        file.write(found["body"])
+        file.flush()
+        editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
+        if run([*editor.split(), file.name], check=False).returncode:  # noqa: ASYNC221 - the person has the terminal
+            raise Failed(Status.REFUSED, "the editor failed; nothing was changed")
+        return Path(file.name).read_text(encoding="utf-8")  # noqa: ASYNC240 - as above
