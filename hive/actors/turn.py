@@ -179,7 +179,8 @@ class Turn:
         except BoxDown as error:
             return result or Result(error=ErrorClass.BOX_GONE, detail=str(error))
         except BROKEN as error:
-            return result or Result(error=ErrorClass.CRASH, detail=f"{type(error).__name__}: {error}")
+            kind = ErrorClass.NO_START if self._run is None else ErrorClass.CRASH
+            return result or Result(error=kind, detail=f"{type(error).__name__}: {error}")
         return result
 
     async def _listen(self, run: TurnRun, token: CliSession) -> Result:

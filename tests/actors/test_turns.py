@@ -1,27 +1,30 @@
 """One agent, one turn: from accepted mail to its verdict, and every way in which that can go."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 import trio
-from attrs import define, evolve, frozen
+from attrs import define, frozen
 
 from hive.actors.turn import CANCEL_SECONDS
 from hive.agents.backend import Capabilities, Prompt, SessionSpec
 from hive.agents.events import ErrorClass, PromptAccepted, Result, TurnEvent
 from hive.containers.port import BoxDown
-from hive.protocol.commands import CancelTurn, Settings
+from hive.protocol.commands import CancelTurn, Resume, Settings
 from hive.protocol.limits import Limits
 from hive.protocol.mail import Kind, State
 from hive.protocol.parking import Reason
+from hive.testing import Simulation
 from hive.testing.swarm import Swarm, run_swarm
 
 seeds = pytest.mark.parametrize("seed", range(5))
+WELL = (Result(text="well"),)
 LIMITS = Limits(silent_seconds=60.0, turn_seconds=300.0)
 
 
-def with_limits(limits: Limits) -> "Make":
+def with_limits(limits: Limits) -> Callable[[Simulation, Path], Swarm]:
     """Make a swarm under these limits."""
     return lambda simulation, directory: Swarm(simulation, directory, limits)
 
@@ -53,9 +56,9 @@ def test_the_stream_tells_what_happened_in_order(seed: int) -> None:
         await swarm.send("iris", "!think hm\n!wait 1\n!say one\n!say two")
         await swarm.settle()
         rows = swarm.store.reader.stream("iris")
-        assert [row.kind for row in rows if row.kind != "mail"] == [
-            *("turn", "opened", "shown", "think", "say", "say", "result")
-        ]
+        kinds = [row.kind for row in rows if row.kind not in {"mail", "note"}]
+        assert kinds == ["turn", "opened", "shown", "think", "say", "say", "result"]
+        assert [row.data["text"] for row in rows if row.kind == "say"] == ["one", "two"]
         assert {row.turn for row in rows} == {1}
 
     run_swarm(story, seed)
@@ -107,7 +110,6 @@ def test_mail_that_the_model_fetched_itself_is_seen_when_the_tool_came_back(seed
         await swarm.add("iris")
         await swarm.send("iris", "!ignore-fold-in\n!wait 5\n!call hive/recv {}\n!say fetched")
         await swarm.until(lambda: swarm.agent("iris").open_turn is not None)
-        swarm.backends["scripted"] = swarm._backend(Settings())
         second = await swarm.send("iris", "for the model to fetch")
         await swarm.settle()
         assert swarm.drove_a_turn(second.id)
@@ -203,7 +205,6 @@ def test_a_poisonous_message_takes_no_innocent_one_along(seed: int) -> None:
         await swarm.add("iris")
         await swarm.send("iris", "!wait 5")
         await swarm.until(lambda: swarm.agent("iris").open_turn is not None)
-        swarm.backends["scripted"] = swarm._backend(Settings())
         innocent = [await swarm.send("iris", f"!say {n}") for n in range(3)]
         poison = await swarm.send("iris", "!crash")
         await swarm.settle(3_600)
@@ -220,13 +221,14 @@ def test_a_turn_interrupted_by_its_box_is_not_charged_whatever_its_backend_says(
     """A process that dies with its box looks like a crash; the re-read of the box knows better."""
 
     async def story(swarm: Swarm) -> None:
-        await swarm.add("iris")
-        swarm.failures["iris"] = [Result(error=ErrorClass.CRASH, detail="killed by signal 9")]
-        sent = await swarm.send("iris", "!wait 5\n!say survived")
-        await swarm.until(lambda: swarm.mail(sent.id).state is State.CLAIMED)
-        await trio.sleep(4.999 - (swarm.simulation.wall() % 1 > 2))
-        swarm.kill_box("iris")
+        rogue = Rogue(events=(Result(error=ErrorClass.CRASH, detail="killed by signal 9"),))
+        rogue.deed = lambda: swarm.kill_box("iris")
+        swarm.backends["rogue"] = rogue
+        await swarm.add("iris", Settings(backend="rogue"))
+        sent = await swarm.send("iris", "hello")
         await swarm.settle()
+        outcomes = [turn.outcome for turn in reversed(swarm.store.reader.turns("iris"))]
+        assert outcomes == ["interrupted", "ok"]
         assert swarm.mail(sent.id).attempts == 0
         assert swarm.drove_a_turn(sent.id)
 
@@ -244,6 +246,9 @@ class Rogue:
     events: tuple[TurnEvent | Exception, ...] = ()
     stays: bool = False
     """Whether it goes on after its last event, and whatever it is asked."""
+
+    deed: Callable[[], None] | None = None
+    """Done once, before its first event of its own."""
 
     prompt: Prompt | None = None
     given: int = 0
@@ -266,7 +271,7 @@ class Rogue:
         """Run a turn; from the second on it is a good one."""
         self.prompt, self.given = prompt, 0
         yield self
-        self.events, self.stays = (Result(text="well"),), False
+        self.events, self.stays = WELL, False
 
     def __aiter__(self) -> AsyncIterator[TurnEvent]:
         """Itself."""
@@ -279,6 +284,9 @@ class Rogue:
             assert self.prompt is not None
             self.given = 1
             return PromptAccepted(self.prompt.messages)
+        if self.deed is not None:
+            deed, self.deed = self.deed, None
+            deed()
         if self.given > len(self.events):
             if self.stays:
                 await trio.sleep_forever()
@@ -286,7 +294,7 @@ class Rogue:
         event = self.events[self.given - 1]
         self.given += 1
         if isinstance(event, Exception):
-            self.events, self.stays = (Result(text="well"),), False
+            self.events, self.stays = WELL, False
             raise event
         return event
 
@@ -309,8 +317,10 @@ class Misdeed:
 
 
 MISDEEDS = {
-    "cannot open": lambda: Misdeed(Rogue(opens=FileNotFoundError("no such program")), ("crashed", "ok"), 0),
-    "finds no box": lambda: Misdeed(Rogue(opens=BoxDown("gone")), ("interrupted", "ok"), 0),
+    "cannot open": lambda: Misdeed(
+        Rogue(opens=FileNotFoundError("no such program"), events=WELL), ("no_start", "ok"), 0
+    ),
+    "finds no box": lambda: Misdeed(Rogue(opens=BoxDown("gone"), events=WELL), ("interrupted", "ok"), 0),
     "breaks off": lambda: Misdeed(Rogue(events=(ConnectionResetError("cut"),)), ("crashed", "ok"), 1),
     "closes early": lambda: Misdeed(Rogue(events=(trio.ClosedResourceError(),)), ("crashed", "ok"), 1),
     "just ends": lambda: Misdeed(Rogue(), ("crashed", "ok"), 1),
@@ -359,11 +369,21 @@ def test_a_harness_that_always_crashes_is_parked_and_says_why() -> None:
         rogue = Rogue()
         swarm.backends["rogue"] = rogue
         await swarm.add("iris", Settings(backend="rogue"))
+
+        def fail() -> None:
+            rogue.deed = fail
+            raise ZeroDivisionError("oops")
+
+        rogue.deed = fail
         sent = await swarm.send("iris", "hello")
-        for _ in range(6):
-            rogue.events = (ZeroDivisionError("oops"),)
-            await trio.sleep(5)
-        await swarm.until(lambda: swarm.mail(sent.id).state is State.DONE)
+        await swarm.until(lambda: Reason.RESTARTS in reasons(swarm))
+        assert "ZeroDivisionError" in swarm.agent("iris").parked[0].detail
+        await trio.sleep(100)
+        assert swarm.mail(sent.id).state is State.READY
+        rogue.deed, rogue.events = None, WELL
+        await swarm.perform(Resume("iris"))
+        await swarm.settle()
+        assert swarm.drove_a_turn(sent.id)
 
     run_swarm(story, 0)
 
