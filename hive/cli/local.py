@@ -12,6 +12,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import trio
+
 from hive import config
 from hive.cli import following
 from hive.cli.client import connected, insist
