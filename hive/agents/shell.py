@@ -140,7 +140,9 @@ class _Running:
             pause = min(2 * pause, LOOK_SECONDS)
 
     def _everything(self, stats: Mapping[int, Stat]) -> set[Identity]:
-        return family({self.identity, *self._known}, stats) | marked(self.mark, stats)
+        # What is older cannot be ours; looking into every environment of a busy machine would take long.
+        recent = {pid: one for pid, one in stats.items() if one.identity.started >= self.identity.started}
+        return family({self.identity, *self._known}, recent) | marked(self.mark, recent)
 
 
 @define(eq=False)

@@ -41,7 +41,7 @@ AGENTS = {
     "manager-1": Settings(role="manager", rules="demo-manager"),
     **{name: Settings(rules="demo-surveyor") for name in SURVEYORS},
 }
-TROUBLE = {"msg.dead", "msg.retried", "msg.released", "park.set", "hive.warning"}
+TROUBLE = {"msg.dead", "msg.retried", "park.set", "hive.warning"}
 TREE = ("alpha", "beta", "gamma")
 
 pytestmark = pytest.mark.filterwarnings(

@@ -140,6 +140,25 @@ async def test_a_cancelled_call_is_cancelled_and_leaves_the_tools_usable(autojum
         assert (await tools.call("whoami", {})).ok
 
 
+class Sore(httpx2.AsyncBaseTransport):
+    """A network that breaks when a request to it is given up."""
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Never answer."""
+        try:
+            await trio.sleep_forever()
+        finally:
+            raise OSError("the connection broke")
+
+
+async def test_a_call_that_breaks_while_it_is_cancelled_is_cancelled(autojump_clock: object) -> None:
+    """Whoever gave up hears of nothing else."""
+    async with http_tools(lambda _: URL, lambda: "use", transport=Sore())(IRIS) as tools:
+        with trio.move_on_after(1) as scope:
+            await tools.call("recv", {})
+        assert scope.cancelled_caught
+
+
 async def test_nobody_listening_is_tools_down() -> None:
     """Over a real socket, refused."""
     with trio.socket.socket() as free:

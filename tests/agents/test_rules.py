@@ -80,6 +80,11 @@ def test_every_table_has_something_to_do_with_any_mail(rules: str) -> None:
     assert steps(mail("whatever"), rules=rules)
 
 
+def test_a_table_may_leave_mail_alone() -> None:
+    """Nothing fits, nothing is done."""
+    assert interpret(mail("hello"), Settings(rules="mute"), {"mute": ()}) == ()
+
+
 def test_directives_are_obeyed_from_whom_the_settings_name() -> None:
     """The identity counts; a label that says `operator` does not."""
     script = "!say hello"
