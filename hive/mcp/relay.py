@@ -85,21 +85,37 @@ class Relay:
             self._note_loss(error)
 
     async def listen(self) -> None:
-        """Give the client what the endpoint says unasked, for as long as the handshake era's session lasts."""
-        delay = FIRST_DELAY
+        """Give the client what the endpoint says unasked, in the handshake era, for ever.
+
+        Does not open a lost session again: a request does, which is owed an answer.
+        """
+        delay, interrupted = FIRST_DELAY, False
         while True:
-            session = self.session
             try:
                 headers = {**self._headers({}), "accept": EVENT_STREAM}
                 async with self.http.stream("GET", self.url, headers=headers) as response:
-                    delay = FIRST_DELAY
-                    async with aclosing(_events(response)) as events:
-                        async for message in events:
-                            await self.say(message)
+                    if response.status_code == httpx2.codes.OK:
+                        delay = FIRST_DELAY
+                        if interrupted:
+                            await self._catch_up()
+                        await self._pass_on(response)
             except httpx2.TransportError:
-                delay = min(2 * delay, LAST_DELAY)
-            # A request, which is owed an answer, is what opens a lost session again; until then we wait here.
-            await trio.sleep(delay if session == self.session else FIRST_DELAY)
+                pass  # whoever makes a request says so
+            interrupted = True
+            await trio.sleep(delay)
+            delay = min(2 * delay, LAST_DELAY)
+
+    async def _pass_on(self, response: httpx2.Response) -> None:
+        async with aclosing(_events(response)) as events:
+            async for message in events:
+                await self.say(message)
+
+    async def _catch_up(self) -> None:
+        """Nobody knows what the client missed: it is to read again whatever it watches."""
+        for uri in self._subscriptions:
+            await self.say(
+                {"jsonrpc": "2.0", "method": "notifications/resources/updated", "params": {"uri": uri}}
+            )
 
     async def leave(self) -> None:
         """End the session, if there is one."""

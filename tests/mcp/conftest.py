@@ -16,7 +16,7 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.types import CallToolResult, TextContent
 
-from hive.actors import ChildSpec, Grace, Hive, open_hive
+from hive.actors import ROOT, ChildSpec, Grace, Hive, RestartChild, StopChild, open_hive
 from hive.actors.broker import Broker
 from hive.actors.protocol import BROKER, Perform
 from hive.actors.writer import Writer
@@ -70,6 +70,7 @@ class House:
     port: int
     run: Path
     errors: list[BaseException] = field(factory=list)
+    endpoint: Hive | None = None
 
     async def perform(self, command: Command[T]) -> T:
         """Have the broker carry out a command."""
@@ -151,6 +152,16 @@ class House:
         ):
             yield client
 
+    async def stop_endpoint(self) -> None:
+        """Stop the endpoint's child; its sockets stay."""
+        assert self.endpoint is not None
+        await self.endpoint.ref(ROOT).ask(StopChild(CHILD))
+
+    async def start_endpoint(self) -> None:
+        """Start another incarnation of it."""
+        assert self.endpoint is not None
+        await self.endpoint.ref(ROOT).ask(RestartChild(CHILD))
+
     @asynccontextmanager
     async def with_tools(self, *rows: ToolSpec) -> AsyncIterator[None]:
         """Serve the endpoint with more tools, on another port, for as long as the block lasts."""
@@ -227,7 +238,8 @@ async def open_house(path: Path, *, served: bool = True) -> AsyncIterator[House]
             tcp = stack.enter_context(open_tcp("127.0.0.1", 0))
             house.port = tcp.getsockname()[1]
             server = stack.enter_context(endpoint_server(parts, [tcp], house.run))
-            async with open_hive(ChildSpec(CHILD, lambda: server, grace=Grace(shutdown=8.0))):
+            child = ChildSpec(CHILD, lambda: server, grace=Grace(shutdown=8.0))
+            async with open_hive(child) as house.endpoint:
                 with trio.fail_after(60):
                     yield house
 
