@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TypeAlias
 
 from attrs import define, frozen
-from outcome import Error, Outcome, Value
 
 from hive.protocol.commands import Command, Once, Promise
 from hive.protocol.errors import HiveRefusal
@@ -55,10 +54,24 @@ class Asked:
 
 
 @frozen
+class Answer:
+    """The command holds."""
+
+    value: object
+
+
+@frozen
+class Failure:
+    """The command changed nothing."""
+
+    error: Exception
+
+
+@frozen
 class Committed:
     """The transaction holds: one outcome for each command, in order, and what subscribers are told."""
 
-    outcomes: tuple[Outcome[object], ...]
+    outcomes: tuple[Answer | Failure, ...]
     journal: Sequence[JournalRow]
     stream: Sequence[tuple[str, StreamView]]
 
@@ -119,7 +132,7 @@ class Committer:
         self.db.execute("COMMIT")
         return Committed(outcomes, tuple(tx.journal_rows), tuple(tx.stream_rows))
 
-    def _perform(self, tx: Transaction, asked: Asked) -> Outcome[object]:
+    def _perform(self, tx: Transaction, asked: Asked) -> Answer | Failure:
         """Carry out one command, or leave no trace of it but its refusal."""
         journal, stream = len(tx.journal_rows), len(tx.stream_rows)
         tx.command_key = asked.once.key if asked.once else None
@@ -134,9 +147,9 @@ class Committer:
             self.db.execute("RELEASE command")
             del tx.journal_rows[journal:], tx.stream_rows[stream:]
             _record(tx, asked, error)
-            return Error(error)
+            return Failure(error)
         self.db.execute("RELEASE command")
-        return Value(answer)
+        return Answer(answer)
 
     def _answer(self, tx: Transaction, asked: Asked) -> object:
         if asked.once is None:

@@ -16,6 +16,9 @@ from hive.store.schema import PRAGMAS, migrations
 
 LOG_ID_BITS = 128
 
+STATEMENTS = 512
+"""Prepared statements a connection keeps: more than hive has."""
+
 
 class Unusable(HiveRefusal):
     """The database cannot be used as it is; the sentence says what to do."""
@@ -28,7 +31,7 @@ def connect(path: Path) -> sqlite3.Connection:
     # Only the owner: it holds everybody's mail.  SQLite gives its log files the same mode.
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     # The thread changes from batch to batch; that there is one at a time is the writer's business.
-    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=STATEMENTS)
     db.row_factory = sqlite3.Row
     return db
 

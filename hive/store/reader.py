@@ -7,6 +7,7 @@ not a slow query.  The rule kept here: a view is of one moment, even where it ta
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import cast
 
 from attrs import define
 
@@ -289,8 +290,7 @@ class SqliteReader:
 
     def next_lease_end(self) -> float | None:
         """When the next lease ends, wall clock; None where there is none."""
-        row = self._row(NEXT_LEASE_END)
-        return None if row is None else row[0]
+        return cast("float | None", self._db.execute(NEXT_LEASE_END).fetchone()[0])
 
     # --- plumbing --------------------------------------------------------------------------------
 

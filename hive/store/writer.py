@@ -10,15 +10,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import islice
-from typing import Never, Protocol, TypeVar, cast
+from typing import Never, Protocol, TypeVar, assert_never, cast
 
 import trio
 from attrs import Factory, define, field, frozen
-from outcome import Error, Value
 
 from hive.protocol.commands import Command, Once, Promise
 from hive.protocol.errors import StoreUnavailable
-from hive.store.batch import Asked, Committed, Committer, NotCommitted
+from hive.store.batch import Answer, Asked, Committed, Committer, Failure, NotCommitted
 from hive.store.orphans import releases
 from hive.store.port import Subscriber
 from hive.store.tickets import PendingTicket
@@ -121,6 +120,8 @@ class Writer:
                         self._publish(batch, result)
                     case NotCommitted():
                         return
+                    case never:
+                        assert_never(never)
 
     def close(self) -> None:
         """Accept nothing more; what is still queued is refused."""
@@ -144,6 +145,8 @@ class Writer:
                     self._publish(batch, result)
             case NotCommitted(error):
                 self._refuse(f"{type(error).__name__}: {error}")
+            case never:
+                assert_never(never)
 
     async def _commit(self, batch: Sequence[Queued]) -> Committed | NotCommitted:
         commit = partial(self._committer.commit, _asked(batch), self._cleared())
@@ -171,10 +174,12 @@ class Writer:
         finally:
             for queued, outcome in zip(batch, result.outcomes, strict=True):
                 match outcome:
-                    case Value(answer):
-                        queued.ticket.settle(answer)
-                    case Error(Exception() as error):
+                    case Answer(value):
+                        queued.ticket.settle(value)
+                    case Failure(error):
                         queued.ticket.fail(error)
+                    case _:
+                        assert_never(outcome)
 
     # --- when commits fail -----------------------------------------------------------------------
 

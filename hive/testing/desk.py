@@ -10,7 +10,7 @@ from attrs import define
 from hive.protocol.commands import AddAgent, BeginTurn, Command, Once, Send, TurnBegun
 from hive.protocol.limits import Limits
 from hive.protocol.mail import Provenance
-from hive.store.batch import Asked, Committed
+from hive.store.batch import Answer, Asked, Committed, Failure
 from hive.store.reader import SqliteReader
 from hive.store.sqlite import SqliteStore, open_store
 from hive.testing.store_contract import VERSION, World
@@ -34,7 +34,11 @@ class Desk:
         """Commit it and return its answer, or raise its refusal."""
         result = self.store._committer.commit([Asked(command, once, command.promise)])  # noqa: SLF001
         assert isinstance(result, Committed), result
-        return cast("T", result.outcomes[0].unwrap())
+        match result.outcomes[0]:
+            case Failure(error):
+                raise error
+            case Answer(value):
+                return cast("T", value)
 
     def send(self, to: str, body: str = "hello", *, sender: str = "operator", reply: str | None = None) -> str:
         """Send one message; returns its id."""

@@ -66,6 +66,20 @@ def test_a_damaged_backup_is_refused(desk: Desk, tmp_path: Path) -> None:
     assert not target.exists()
 
 
+def test_a_backup_whose_tables_and_indexes_disagree_is_refused(desk: Desk, tmp_path: Path) -> None:
+    """Damage that only a check of the whole file finds."""
+    copy, target = tmp_path / "copy", tmp_path / "restored"
+    backup(desk.store.path, copy)
+    db = sqlite3.connect(copy)
+    db.execute("PRAGMA writable_schema = ON")
+    db.execute("UPDATE sqlite_master SET rootpage = 3 WHERE name = 'message_dead'")
+    db.commit()
+    db.close()
+    with pytest.raises(Unusable, match="damaged"):
+        restore(copy, target)
+    assert not target.exists()
+
+
 def test_a_backup_of_a_newer_hive_leaves_no_target(desk: Desk, tmp_path: Path) -> None:
     """It is found out after the copy, and the copy is taken away again."""
     copy, target = tmp_path / "copy", tmp_path / "restored"

@@ -6,9 +6,12 @@ from pathlib import Path
 import pytest
 from sqlite_utils import Database, Migrations
 
+from hive.protocol.commands import ExpireLeases
+from hive.store.handlers import HANDLERS
 from hive.store.opening import Unusable, open_database
 from hive.store.schema import migrations
 from hive.store.sqlite import open_store
+from hive.store.transaction import Transaction
 from hive.testing.desk import open_desk
 from hive.testing.store_contract import World
 
@@ -120,6 +123,25 @@ def test_a_damaged_schema_is_refused(tmp_path: Path) -> None:
     content[100:4096] = b"\xa5" * 3996
     path.write_bytes(content)
     assert "\n" not in refusal(path)
+
+
+def test_a_boot_that_fails_has_not_begun(tmp_path: Path) -> None:
+    """It is one transaction: the next attempt finds everything as it was left."""
+    with open_desk(tmp_path) as desk:
+        desk.send("iris")
+        desk.begin("iris")
+    world = World()
+
+    def crash(tx: Transaction, command: object) -> object:
+        raise RuntimeError("a mistake")
+
+    broken = {**HANDLERS, ExpireLeases: crash}
+    with open_store(desk.store.path, wall=world.wall, handlers=broken) as store:
+        with pytest.raises(RuntimeError, match="mistake"):
+            store.recover("0")
+        assert store.boot == 0
+        assert store.reader.head().boot == 1
+        assert len(store.reader.open_turns()) == 1
 
 
 def test_a_place_where_nothing_can_be_written_is_the_callers_to_hear_of(tmp_path: Path) -> None:
