@@ -99,10 +99,10 @@ class Boxes:
             return False
         return (await self._status(known, agent)).leader == up.leader
 
-    def concerns(self, view: AgentView) -> bool:
-        """Whether this agent has a box to look after: one that was up, or one that the store misses."""
-        known = self._known.get(view.name)
-        return (known is not None and known.start is not None) or _down(view) is not None
+    def concerned(self) -> tuple[str, ...]:
+        """The agents with a box to look after: one that was up, or one that the store misses."""
+        missed = (view.name for view in self._store.reader.agents() if _down(view) is not None)
+        return tuple(dict.fromkeys((*self.up, *missed)))
 
     @property
     def up(self) -> Mapping[str, Driver]:

@@ -1,7 +1,7 @@
 """The loop of one agent: look at the store, do what the look says, look again.
 
-The rule kept here: the doorbell is read before the store is, so mail that arrives during a look rings for
-the next one; and every half minute there is a look that nobody rang for.
+The rule kept here: the look decides, alone and from the store.  This actor only carries out its step, and
+holds one turn at most.
 """
 
 from collections.abc import AsyncIterator
@@ -11,6 +11,7 @@ from typing import assert_never
 from attrs import define, field, frozen
 
 from hive.actors import Actor, Context, Message, Timer
+from hive.actors.hearing import look_on_hints
 from hive.actors.look import (
     LOOK_SECONDS,
     Begin,
@@ -55,15 +56,8 @@ class Harness(Actor):
         """Ready when the turns of earlier incarnations have ended."""
         why = "its harness was restarted"
         await self.parts.store.submit(EndOrphans(self.agent, ctx.incarnation, why)).outcome()
-        ctx.every(LOOK_SECONDS, Look())
-        ctx.spawn(self._hear, ctx)
+        look_on_hints(ctx, self.parts.hints, self.agent)
         yield
-
-    async def _hear(self, ctx: Context) -> None:
-        while True:
-            mark = self.parts.hints.mark(self.agent)
-            ctx.me.tell(Look(), urgent=True)
-            await self.parts.hints.wait(self.agent, mark)
 
     async def handle(self, message: Message, ctx: Context) -> object:
         """Look; never wait."""

@@ -68,6 +68,5 @@ class Janitor(Actor):
 
     async def _sweep_often(self) -> None:
         while True:
-            while await self.store.submit(Sweep()).outcome():
-                await trio.sleep(SWEEP_PAUSE_SECONDS)
-            await trio.sleep(SWEEP_SECONDS)
+            gone = await self.store.submit(Sweep()).outcome()
+            await trio.sleep(SWEEP_PAUSE_SECONDS if gone else SWEEP_SECONDS)

@@ -3,8 +3,10 @@
 The rule kept here: a row is bounded, whatever a model or a tool says.  Pure.
 """
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from typing import assert_never
+
+from attrs import asdict
 
 from hive.agents.events import (
     Noted,
@@ -28,7 +30,21 @@ HEAD_CHARACTERS = 160
 """How much of a message is shown where it enters the stream."""
 
 
-def header(turn: int, mail: Iterable[ClaimedMail]) -> tuple[StreamRow, ...]:
+KINDS: Mapping[type[TurnEvent], str] = {
+    SessionOpened: "opened",
+    PromptAccepted: "shown",
+    Said: "say",
+    Thought: "think",
+    ToolCalled: "tool",
+    ToolReturned: "output",
+    Noted: "note",
+    Used: "usage",
+    Result: "result",
+}
+"""The words of the stream for what a backend reports; `turn` and `mail` are hive's own."""
+
+
+def header(turn: int, mail: Sequence[ClaimedMail]) -> tuple[StreamRow, ...]:
     """The rows a turn begins with: itself, and the mail it holds."""
     messages = tuple(claimed.mail for claimed in mail)
     return (
@@ -37,7 +53,7 @@ def header(turn: int, mail: Iterable[ClaimedMail]) -> tuple[StreamRow, ...]:
     )
 
 
-def incoming(mail: Iterable[ClaimedMail]) -> tuple[StreamRow, ...]:
+def incoming(mail: Sequence[ClaimedMail]) -> tuple[StreamRow, ...]:
     """Mail on its way into the model."""
     return tuple(
         StreamRow(
@@ -55,38 +71,29 @@ def incoming(mail: Iterable[ClaimedMail]) -> tuple[StreamRow, ...]:
 
 def row(event: TurnEvent) -> StreamRow:
     """One event as a row."""
+    data: dict[str, object]
     match event:
         case SessionOpened():
-            return StreamRow(
-                "opened", {"session": event.session, "model": event.model, "tools": event.tools_ok}
-            )
+            data = {"session": event.session, "model": event.model, "tools": event.tools_ok}
         case PromptAccepted():
-            return StreamRow("shown", {"messages": list(event.messages)})
-        case Said():
-            return StreamRow("say", {"text": cut(event.text)})
-        case Thought():
-            return StreamRow("think", {"text": cut(event.text)})
+            data = {"messages": list(event.messages)}
+        case Said() | Thought():
+            data = {"text": cut(event.text)}
         case ToolCalled():
             arguments = {name: _cut_value(value) for name, value in event.arguments.items()}
-            return StreamRow("tool", {"id": event.id, "tool": event.tool, "arguments": arguments})
+            data = {"id": event.id, "tool": event.tool, "arguments": arguments}
         case ToolReturned():
-            return StreamRow("output", {"id": event.id, "ok": event.ok, "text": cut(event.text)})
+            data = {"id": event.id, "ok": event.ok, "text": cut(event.text)}
         case Noted():
-            return StreamRow("note", {"what": event.what, "text": cut(event.text)})
+            data = {"what": event.what, "text": cut(event.text)}
         case Used():
-            return StreamRow(
-                "usage",
-                {
-                    "input_tokens": event.usage.input_tokens,
-                    "output_tokens": event.usage.output_tokens,
-                    "cost_usd": event.usage.cost_usd,
-                },
-            )
+            data = dict(asdict(event.usage))
         case Result():
             error = None if event.error is None else event.error.value
-            return StreamRow("result", {"text": cut(event.text), "error": error, "detail": cut(event.detail)})
+            data = {"text": cut(event.text), "error": error, "detail": cut(event.detail)}
         case _:
             assert_never(event)
+    return StreamRow(KINDS[type(event)], data)
 
 
 def cut(text: str) -> str:

@@ -29,17 +29,14 @@ from hive.actors import (
     Status,
 )
 from hive.actors.harness import Harness
-from hive.actors.look import LOOK_SECONDS
+from hive.actors.hearing import look_on_hints, ringing
 from hive.actors.protocol import AGENTS, STEWARD, Look, agent_of, harness_of
 from hive.actors.turn import Parts
 from hive.protocol.commands import Park
 from hive.protocol.parking import Reason
-from hive.protocol.views import AgentView, JournalRow, StreamView
+from hive.protocol.views import AgentView, JournalRow
 from hive.store.hints import Hints
 from hive.store.port import Store
-
-HEARD = frozenset({"agent.added", "agent.removed", "park.set", "park.lifted"})
-"""Journal rows after which the set of harnesses may have to change."""
 
 HARNESS_SHUTDOWN_SECONDS = 15.0
 """A backend is asked for 5 s, its box's processes for 5 more; then the harness is cancelled."""
@@ -51,7 +48,7 @@ def harness_spec(agent: str, parts: Parts) -> ChildSpec:
         name=harness_of(agent),
         start=lambda: Harness(agent, parts),
         restart=Restart.PERMANENT,
-        # It is ready when the store has ended the turns of its predecessor, and that waits for a full disk too.
+        # Ready when the store has ended its predecessor's turn, and that waits for a full disk too.
         grace=Grace(startup=math.inf, shutdown=HARNESS_SHUTDOWN_SECONDS),
     )
 
@@ -97,23 +94,9 @@ class Steward(Actor):
     @asynccontextmanager
     async def lifespan(self, ctx: Context) -> AsyncIterator[None]:
         """Ready at once: the agents are started by the first look."""
-        ctx.every(LOOK_SECONDS, Look())
-        unsubscribe = self.store.subscribe(self._on_commit)
-        try:
-            ctx.spawn(self._hear, ctx)
+        with ringing(self.store, self.hints, STEWARD, _concerns):
+            look_on_hints(ctx, self.hints, STEWARD)
             yield
-        finally:
-            unsubscribe()
-
-    def _on_commit(self, rows: Sequence[JournalRow], _stream: Sequence[tuple[str, StreamView]]) -> None:
-        if any(row.type in HEARD for row in rows):
-            self.hints.ring(STEWARD)
-
-    async def _hear(self, ctx: Context) -> None:
-        while True:
-            mark = self.hints.mark(STEWARD)
-            ctx.me.tell(Look(), urgent=True)
-            await self.hints.wait(STEWARD, mark)
 
     async def handle(self, message: Message, ctx: Context) -> object:
         """Even out the difference."""
@@ -144,6 +127,16 @@ class Steward(Actor):
             await self.store.submit(Park(name, Reason.RESTARTS, detail=str(failed))).outcome()
         else:
             ctx.watch(harness_of(name))
+
+
+def _concerns(row: JournalRow) -> bool:
+    match row.type:
+        case "agent.added" | "agent.removed":
+            return True
+        case "park.set" | "park.lifted":
+            return row.subject == Reason.RESTARTS
+        case _:
+            return False
 
 
 def _last_error(child: Snapshot) -> str:

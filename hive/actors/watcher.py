@@ -12,11 +12,13 @@ from attrs import define, field, frozen
 
 from hive.actors import Actor, Context, Message
 from hive.actors.boxes import Boxes
-from hive.actors.look import LOOK_SECONDS
-from hive.actors.protocol import Look, Rebuild
+from hive.actors.hearing import look_on_hints, ringing
+from hive.actors.protocol import WATCHER, Look, Rebuild
 from hive.containers.port import Driver
 from hive.protocol.errors import HiveRefusal
-from hive.store.hints import ANY, Hints
+from hive.protocol.parking import Reason
+from hive.protocol.views import JournalRow
+from hive.store.hints import Hints
 from hive.store.port import Store
 
 AGAIN_SECONDS = 1.0
@@ -46,23 +48,16 @@ class Watcher(Actor):
     @asynccontextmanager
     async def lifespan(self, ctx: Context) -> AsyncIterator[None]:
         """Ready at once; boxes that should be up are brought up by the first look."""
-        ctx.every(LOOK_SECONDS, Look())
-        ctx.spawn(self._hear, ctx)
-        yield
-
-    async def _hear(self, ctx: Context) -> None:
-        while True:
-            mark = self.hints.mark(ANY)
-            ctx.me.tell(Look(), urgent=True)
-            await self.hints.wait(ANY, mark)
+        with ringing(self.store, self.hints, WATCHER, _concerns):
+            look_on_hints(ctx, self.hints, WATCHER)
+            yield
 
     async def handle(self, message: Message, ctx: Context) -> object:
         """Look, in helper tasks: one slow box holds up no other."""
         match message:
             case Look():
-                for view in self.store.reader.agents():
-                    if self.boxes.concerns(view):
-                        self._tend(view.name, ctx)
+                for agent in self.boxes.concerned():
+                    self._tend(agent, ctx)
             case Tend(agent=agent):
                 self._tend(agent, ctx)
             case Rebuild(agent=agent, cause=cause):
@@ -99,3 +94,13 @@ class Watcher(Actor):
         await driver.changed(agent)
         self._listening.discard(agent)
         ctx.me.tell(Tend(agent), urgent=True)
+
+
+def _concerns(row: JournalRow) -> bool:
+    match row.type:
+        case "box.started" | "agent.removed":
+            return True
+        case "park.set" | "park.lifted":
+            return row.subject in {Reason.BOX_DOWN, Reason.STOPPED}
+        case _:
+            return False

@@ -56,7 +56,9 @@ class Driver(Protocol):
     """One way to hold boxes.  Methods are idempotent: asking twice changes nothing twice."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The word for it in an agent's settings."""
+        ...
 
     @property
     def isolates(self) -> bool:

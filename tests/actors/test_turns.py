@@ -330,7 +330,7 @@ MISDEEDS = {
 
 @pytest.mark.parametrize("name", MISDEEDS)
 def test_a_backend_that_misbehaves_costs_a_turn_and_no_mail(name: str) -> None:
-    """A broken stream is a crash of the CLI; a bug is a crash of the harness; a missing box is nobody's fault."""
+    """A broken stream is the CLI's crash, a bug the harness's; a missing box is nobody's fault."""
     misdeed = MISDEEDS[name]()
 
     async def story(swarm: Swarm) -> None:

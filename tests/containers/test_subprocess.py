@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from hive.containers.port import Driver
-from hive.containers.processes import Identity, is_alive, kill_leftovers, read_stat
+from hive.containers.processes import Identity, gone, is_alive, kill_leftovers, read_stat
 from hive.containers.subprocess import SubprocessDriver
 from hive.testing.driver_contract import DriverContract
 
@@ -117,8 +117,7 @@ class TestSubprocess(DriverContract):
 
         async def until_gone() -> None:
             with trio.fail_after(5):
-                while is_alive(leader):
-                    await trio.sleep(0.01)
+                await gone(leader)
 
         trio.run(until_gone)
 
