@@ -164,7 +164,9 @@ def fold_in(script: str, *, after: float) -> list[TurnEvent]:
     """Events of a turn into which message 8 is folded so many seconds later."""
     world = ScriptedWorld()
 
-    async def story(_sim: object) -> list[TurnEvent]:
+    events: list[TurnEvent] = []
+
+    async def story(_sim: object) -> None:
         async with one_turn(world, prompt(mail(7, script))) as run, trio.open_nursery() as nursery:
 
             async def more() -> None:
@@ -172,9 +174,10 @@ def fold_in(script: str, *, after: float) -> list[TurnEvent]:
                 await run.fold_in(prompt(mail(8, "!say folded in")))
 
             nursery.start_soon(more)
-            return [event async for event in run]
+            events.extend([event async for event in run])
 
-    return simulate(story, 0)
+    simulate(story, 0)
+    return events
 
 
 def test_mail_folded_in_is_shown_with_a_receipt_and_acted_upon() -> None:
