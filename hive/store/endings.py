@@ -143,10 +143,10 @@ def _consequences(tx: Transaction, name: str, ending: EndTurn, balance: _Balance
     )
     if consequence.park is not None:
         set_reason(tx, name, consequence.park, until=_until(ending), detail=head(mended(ending.error)))
-    if balance.settled[Verdict.DEAD] and dead >= DEAD_LETTERS_IN_A_ROW:
+    if dead >= DEAD_LETTERS_IN_A_ROW:
         detail = f"the last one is {_names(balance.settled[Verdict.DEAD])}"
         set_reason(tx, name, Reason.FAILING, detail=detail)
-    if consequence.interruption and interruptions >= tx.limits.interruptions:
+    if interruptions >= tx.limits.interruptions:
         detail = f"{interruptions} times, at last with {_names(balance.held)}"
         set_reason(tx, name, Reason.INTERRUPTED, detail=detail)
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hive.protocol.commands import CancelTurn, EndTurn, Kick, Pause, RemoveAgent, Resume, Usage
-from hive.protocol.mail import Kind, Mail, Provenance, State
+from hive.protocol.mail import Kind, Mail, Priority, Provenance, State
 from hive.protocol.outcome import CONSEQUENCES, Outcome, Settlement, backoff_seconds
 from hive.protocol.parking import EXITS, Reason
 
@@ -102,7 +102,7 @@ def test_a_success_lets_the_batch_grow_again(desk: "Desk") -> None:
 def test_the_message_that_breaks_turns_is_found_out_beside_urgent_mail(desk: "Desk") -> None:
     """Alone in its turns it is charged and dies; whatever waits beside it is handled."""
     poison = desk.send("rose", "iris", "poison")
-    desk.send("operator", "iris", "urgent", priority="urgent")
+    desk.send("operator", "iris", "urgent", priority=Priority.URGENT)
     for _ in range(20):
         if not [mail for mail in desk.box("iris") if mail.state is State.READY]:
             break
@@ -112,6 +112,19 @@ def test_the_message_that_breaks_turns_is_found_out_beside_urgent_mail(desk: "De
         desk.now += 3600
     assert [mail.state for mail in desk.box("iris")] == [State.DEAD, State.DONE]
     assert [mail.attempts for mail in desk.box("iris")] == [3, 0]
+
+
+def test_messages_tried_alone_take_turns(desk: "Desk") -> None:
+    """An urgent one that fails does not keep the oldest normal one from its own turn."""
+    desk.send("operator", "iris", "normal")
+    desk.send("operator", "iris", "urgent", priority=Priority.URGENT)
+    tried = []
+    for _ in range(4):
+        begun = desk.begin("iris")
+        tried.append(desk.bodies(begun.messages))
+        desk.end(begun, Outcome.FAILED)
+        desk.now += 3600
+    assert tried == [["urgent", "normal"], ["urgent"], ["normal"], ["urgent"]]
 
 
 def test_a_message_that_fails_too_often_is_dead_and_its_sender_is_told(desk: "Desk") -> None:
@@ -134,10 +147,15 @@ def test_a_message_that_fails_too_often_is_dead_and_its_sender_is_told(desk: "De
     assert len(desk.box("rose")) == len(desk.box("iris")) == 1
 
 
-@pytest.mark.parametrize("sender", ["operator", "system"])
-def test_dead_mail_of_people_and_of_hive_is_told_to_nobody(desk: "Desk", sender: str) -> None:
-    """The operator sees dead letters in a list; hive does not write to itself."""
-    desk.send(sender, "iris")
+@pytest.mark.parametrize(
+    ("sender", "provenance"),
+    [("operator", Provenance.OPERATOR), ("system", Provenance.SYSTEM), ("rose", Provenance.SYSTEM)],
+)
+def test_dead_mail_of_people_and_of_hive_is_told_to_nobody(
+    desk: "Desk", sender: str, provenance: Provenance
+) -> None:
+    """The operator sees dead letters in a list; mail of hive never causes mail of hive."""
+    desk.send(sender, "iris", provenance=provenance)
     for _ in range(3):
         desk.end(desk.begin("iris"), Outcome.FAILED)
         desk.now += 3600
@@ -176,7 +194,10 @@ def test_ten_interruptions_in_a_row_park_the_agent_and_name_the_mail(desk: "Desk
     assert f"#1 ({sent.id})" in str(desk.rows("park.set")[-1].data["detail"])
 
     desk.do(Resume("iris"))
-    desk.end(desk.begin("iris"), Outcome.INTERRUPTED)
+    for _ in range(2):
+        desk.end(desk.begin("iris"), Outcome.INTERRUPTED)
+    handled(desk, Outcome.OK)
+    handled(desk, Outcome.INTERRUPTED)
     assert desk.parked("iris") == set()
 
 

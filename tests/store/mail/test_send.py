@@ -237,7 +237,9 @@ def test_attachments_are_bounded_for_each_sender_and_a_shared_one_counts_once(de
     assert desk.mail(desk.send("iris", "rose", text).id).attachment == sha256
     with pytest.raises(Refused, match=f"take {2 * INLINE_BYTES} of {3 * INLINE_BYTES} bytes"):
         desk.send("iris", "rose", "y" * (2 * INLINE_BYTES))
+    desk.now += 60
     desk.send("rose", "iris", text)
+    assert desk.value("SELECT at FROM attachment") == desk.now, "retention counts from the last naming"
     desk.send("operator", "iris", "z" * (4 * INLINE_BYTES))
     with pytest.raises(Malformed):
         desk.do(StoreAttachment("iris", ""))

@@ -228,6 +228,7 @@ def test_what_was_given_back_is_not_given_back_again(desk: "Desk") -> None:
     desk.do(MarkSeen(begun.turn, (1,)))
     desk.end(begun, Outcome.FAILED)
     assert (desk.mail(1).state, desk.mail(1).attempts) == (State.CLAIMED, 0)
+    assert desk.rows("msg.seen") == []
 
 
 def test_marks_and_withdrawals_of_a_turn_that_has_ended_are_void(desk: "Desk") -> None:
@@ -326,6 +327,30 @@ def test_who_cannot_begin_holds_up_nobody_in_the_line(desk: "Desk") -> None:
     desk.begin("rose")
     desk.do(Resume("iris"))
     assert isinstance(desk.do(BeginTurn("iris", 1)), NotBegun)
+
+
+def test_who_has_rested_long_enough_stands_in_the_line_again(desk: "Desk") -> None:
+    """A timed reason whose time has come holds nobody back, even before somebody has lifted it."""
+    desk.adjust(max_running_turns=1)
+    desk.send("operator", "iris")
+    desk.send("operator", "rose")
+    desk.do(Park("iris", Reason.BACKOFF, until=desk.now + 10))
+    desk.now += 10
+    assert isinstance(desk.do(BeginTurn("rose", 1)), NotBegun)
+    desk.begin("iris")
+
+
+def test_a_turn_of_an_earlier_boot_takes_no_slot(desk: "Desk") -> None:
+    """Nothing runs in it any more."""
+    desk.adjust(max_running_turns=1)
+    desk.send("operator", "iris")
+    begun = desk.begin("iris")
+    desk.send("operator", "rose")
+    desk.boot += 1
+    desk.begin("rose")
+    desk.do(EndOrphans("rose", 2, "tidy up"))
+    desk.boot -= 1
+    desk.end(begun)
 
 
 def test_a_slot_is_not_waited_for_without_mail(desk: "Desk") -> None:
