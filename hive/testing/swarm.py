@@ -401,7 +401,7 @@ class Swarm:
 
     @property
     def quiet(self) -> bool:
-        """Whether nothing is left to do: no turn runs, no box is down, and mail waits only where it is held."""
+        """Whether nothing is left to do: no turn runs, no box is down, no mail waits unless it is held."""
         return self._daemon is not None and all(_is_quiet(view) for view in self.store.reader.agents())
 
     async def settle(self, seconds: float = 300.0) -> None:

@@ -1,0 +1,157 @@
+"""Boxes that come up, go down and are replaced, as the store and the agent hear of it."""
+
+import pytest
+import trio
+
+from hive.actors.boxes import LONGEST_DELAY_SECONDS
+from hive.protocol.commands import Park, RemoveAgent, Resume
+from hive.protocol.mail import Kind, Mail, State
+from hive.protocol.parking import Reason
+from hive.testing.swarm import Swarm, run_swarm
+
+seeds = pytest.mark.parametrize("seed", range(5))
+
+
+async def work_once(swarm: Swarm) -> None:
+    """An agent whose box is up and who has nothing to do."""
+    await swarm.add("iris")
+    await swarm.send("iris", "!say hello")
+    await swarm.settle()
+
+
+@seeds
+def test_the_first_start_of_a_box_is_no_reason_to_wake(seed: int) -> None:
+    """The note rides with the mail that was the reason."""
+
+    async def story(swarm: Swarm) -> None:
+        await work_once(swarm)
+        assert swarm.agent("iris").epoch == 1
+        assert [turn.number for turn in swarm.store.reader.turns("iris")] == [1]
+        assert [mail.wakes for mail in notes(swarm)] == [False]
+
+    run_swarm(story, seed)
+
+
+@seeds
+def test_a_box_that_dies_while_its_agent_is_idle_is_started_again_and_the_agent_told(seed: int) -> None:
+    """The note alone is a wake."""
+
+    async def story(swarm: Swarm) -> None:
+        await work_once(swarm)
+        swarm.kill_box("iris")
+        await swarm.until(lambda: swarm.agent("iris").epoch == 2, 35)
+        await swarm.settle()
+        note = notes(swarm)[0]
+        assert note.wakes
+        assert "killed by a test" in note.body
+        assert swarm.drove_a_turn(note.id)
+        assert [row.type for row in swarm.journal if row.type.startswith("box.")] == [
+            *("box.started", "box.down", "box.started")
+        ]
+
+    run_swarm(story, seed)
+
+
+@seeds
+def test_a_box_that_dies_again_and_again_is_started_less_and_less_often(seed: int) -> None:
+    """At once after the first death, then after delays that double; after a steady time at once again."""
+
+    async def story(swarm: Swarm) -> None:
+        await work_once(swarm)
+        starts = [trio.current_time()]
+        for _ in range(10):
+            epoch = swarm.agent("iris").epoch
+            swarm.kill_box("iris")
+            await until_epoch(swarm, epoch + 1)
+            starts.append(trio.current_time())
+        gaps = [later - earlier for earlier, later in zip(starts, starts[1:], strict=False)]
+        assert gaps[0] < 1.0
+        assert gaps[1:4] == pytest.approx([1.0, 2.0, 4.0], abs=0.6)
+        assert gaps[-1] == pytest.approx(LONGEST_DELAY_SECONDS, abs=1.0)
+        await trio.sleep(100)
+        epoch, before = swarm.agent("iris").epoch, trio.current_time()
+        swarm.kill_box("iris")
+        await until_epoch(swarm, epoch + 1)
+        assert trio.current_time() - before < 1.0
+
+    run_swarm(story, seed)
+
+
+async def until_epoch(swarm: Swarm, epoch: int) -> None:
+    """Wait until the box was started so often."""
+    await swarm.until(lambda: swarm.agent("iris").epoch == epoch)
+
+
+@seeds
+def test_a_box_that_cannot_be_started_parks_its_agent_until_it_can(seed: int) -> None:
+    """Also where it never was up; the mail waits, and one sees for what."""
+
+    async def story(swarm: Swarm) -> None:
+        swarm.boxes.broken.add("iris")
+        await swarm.add("iris")
+        sent = await swarm.send("iris", "!say patience")
+        await trio.sleep(100)
+        (parked,) = swarm.agent("iris").parked
+        assert parked.reason is Reason.BOX_DOWN
+        assert "no space left" in parked.detail
+        swarm.boxes.broken.clear()
+        await swarm.settle()
+        assert swarm.drove_a_turn(sent.id)
+
+    run_swarm(story, seed)
+
+
+@seeds
+def test_the_box_of_a_removed_agent_is_taken_down_and_its_turn_ended(seed: int) -> None:
+    """A name that is free again is free of processes too."""
+
+    async def story(swarm: Swarm) -> None:
+        await swarm.add("iris")
+        sent = await swarm.send("iris", "!hang")
+        await swarm.until(lambda: swarm.mail(sent.id).state is State.CLAIMED)
+        await swarm.perform(RemoveAgent("iris"))
+        await swarm.until(lambda: not swarm.boxes.running, 40)
+        assert swarm.mail(sent.id).state is State.DEAD
+        await swarm.add("iris")
+        again = await swarm.send("iris", "!say a new life")
+        await swarm.settle()
+        assert swarm.drove_a_turn(again.id)
+
+    run_swarm(story, seed)
+
+
+@seeds
+def test_an_agent_that_is_stopped_has_no_box(seed: int) -> None:
+    """Stopping interrupts its turn; resuming brings both back."""
+
+    async def story(swarm: Swarm) -> None:
+        await swarm.add("iris")
+        sent = await swarm.send("iris", "!wait 10\n!say finished")
+        await swarm.until(lambda: swarm.mail(sent.id).state is State.CLAIMED)
+        await swarm.perform(Park("iris", Reason.STOPPED))
+        await swarm.until(lambda: not swarm.boxes.running, 40)
+        assert swarm.mail(sent.id).state is State.READY
+        await swarm.perform(Resume("iris"))
+        await swarm.settle()
+        assert swarm.drove_a_turn(sent.id)
+
+    run_swarm(story, seed)
+
+
+@seeds
+def test_an_agent_may_bear_the_name_of_an_actor(seed: int) -> None:
+    """Agents and actors are named in different worlds."""
+
+    async def story(swarm: Swarm) -> None:
+        for name in ("broker", "writer", "root", "agents"):
+            await swarm.add(name)
+            sent = await swarm.send(name, "!say me too")
+            await swarm.settle()
+            assert swarm.drove_a_turn(sent.id)
+
+    run_swarm(story, seed)
+
+
+def notes(swarm: Swarm) -> list[Mail]:
+    """Restart notes, newest first."""
+    return [mail for mail in swarm.store.reader.mailbox("iris").mail if mail.kind is Kind.RESTARTED]
