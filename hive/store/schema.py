@@ -26,12 +26,7 @@ def run_script(db: Database, script: str) -> None:
             db.execute(statement)
 
 
-@migrations()
-def m001_spine(db: Database) -> None:
-    """Agents, mail, turns, streams, the journal and what keeps them honest."""
-    run_script(
-        db,
-        """
+SPINE = """
 CREATE TABLE hive (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 
 CREATE TABLE boot (
@@ -155,5 +150,10 @@ CREATE TABLE process (
 CREATE TABLE web_session (
   sha256 TEXT PRIMARY KEY, role TEXT NOT NULL, created_at REAL NOT NULL, expires_at REAL NOT NULL
 ) STRICT, WITHOUT ROWID;
-""",
-    )
+"""
+
+
+@migrations()
+def m001_spine(db: Database) -> None:
+    """Agents, mail, turns, streams, the journal and what keeps them honest."""
+    run_script(db, SPINE)

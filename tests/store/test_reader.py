@@ -9,9 +9,11 @@ from hive.protocol.commands import (
     AddWebSession,
     AppendStream,
     EndTurn,
+    ForgetProcess,
     Lease,
     MarkRead,
     Park,
+    RecordProcess,
     RemoveAgent,
     Send,
     SetClientToken,
@@ -23,7 +25,7 @@ from hive.protocol.commands import (
 from hive.protocol.mail import Provenance, State
 from hive.protocol.outcome import Outcome
 from hive.protocol.parking import Reason
-from hive.protocol.views import Counts, Head
+from hive.protocol.views import Counts, Head, Process
 from hive.store import history, invariants, reader
 from hive.store.sqlite import open_reader
 from hive.testing.desk import Desk
@@ -234,6 +236,14 @@ def test_tokens_sessions_and_leases_are_valid_in_their_time(desk: Desk) -> None:
     desk.wait(60)
     assert desk.reader.web_session("cd" * 32) is None
     assert desk.reader.web_session("ef" * 32) is None
+
+
+def test_processes_are_listed_until_they_are_gone(desk: Desk) -> None:
+    """With the boot that recorded them."""
+    desk.do(RecordProcess("iris", 70, 80))
+    assert desk.reader.processes() == (Process("iris", 70, 80, 1),)
+    desk.do(ForgetProcess("iris", 70, 80))
+    assert desk.reader.processes() == ()
 
 
 def test_counts_are_the_sums_of_everything_accepted(desk: Desk) -> None:
