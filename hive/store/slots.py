@@ -8,19 +8,26 @@ from hive.protocol.parking import Reason
 from hive.store.parking import lift_reason
 from hive.store.transaction import Transaction
 
-LINE = """
+OLDEST = """
+(SELECT number FROM message INDEXED BY message_ready
+ WHERE state = 'ready' AND recipient = agent.name AND urgent = {urgent} AND wakes = 1
+   AND (not_before IS NULL OR not_before <= ?1)
+ ORDER BY number LIMIT 1)
+"""
+"""One for each priority, so that each ends at its first row."""
+
+LINE = f"""
 SELECT name FROM (
-  SELECT agent.name AS name, json_extract(agent.settings, '$.role') = 'manager' AS manager,
-    (SELECT min(number) FROM message INDEXED BY message_ready
-     WHERE state = 'ready' AND recipient = agent.name AND wakes = 1
-       AND (not_before IS NULL OR not_before <= ?1)) AS oldest
+  SELECT name, json_extract(settings, '$.role') = 'manager' AS manager,
+    {OLDEST.format(urgent=1)} AS urgent, {OLDEST.format(urgent=0)} AS normal
   FROM agent
   WHERE removed_at IS NULL
     AND NOT EXISTS (SELECT 1 FROM turn INDEXED BY turn_open WHERE agent = agent.name AND ended_at IS NULL)
     AND NOT EXISTS (SELECT 1 FROM park WHERE park.agent = agent.name AND reason <> 'slot'
                     AND (until IS NULL OR until > ?1))
-) WHERE oldest IS NOT NULL ORDER BY manager DESC, oldest LIMIT ?2
-"""
+) WHERE coalesce(urgent, normal) IS NOT NULL
+ORDER BY manager DESC, coalesce(min(urgent, normal), urgent, normal) LIMIT ?2
+"""  # noqa: S608 - put together from the lines above
 
 
 def free(tx: Transaction) -> int:

@@ -1,5 +1,6 @@
 """How a turn begins, what it takes in hand, and who comes first."""
 
+import itertools
 from typing import TYPE_CHECKING
 
 import pytest
@@ -295,11 +296,14 @@ def test_only_so_many_turns_run_and_the_next_is_told_when_one_ends(desk: "Desk")
     desk.begin("rose")
 
 
-def test_the_manager_comes_first_then_the_oldest_mail(desk: "Desk") -> None:
-    """Whoever asks first does not matter; who may not begin yet is told to look again soon."""
+@pytest.mark.parametrize(("rose", "iris"), list(itertools.product(Priority, Priority)))
+def test_the_manager_comes_first_then_the_oldest_mail(desk: "Desk", rose: Priority, iris: Priority) -> None:
+    """Neither urgency nor who asks first matters; who may not begin yet is told to look again soon."""
     desk.adjust(max_running_turns=1)
-    for name in ("rose", "iris", "boss"):
-        desk.send("operator", name)
+    desk.send("operator", "rose", priority=rose)
+    desk.send("operator", "iris", priority=iris)
+    desk.send("operator", "rose")
+    desk.send("operator", "boss")
 
     for early in ("iris", "rose"):
         answer = desk.do(BeginTurn(early, 1))
