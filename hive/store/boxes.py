@@ -11,6 +11,8 @@ from hive.store.rows import agent_row, live_agent
 from hive.store.texts import mended
 from hive.store.transaction import Transaction
 
+COLUMNS = frozenset({"type_", "agent", "subject"})
+
 
 def box_started(tx: Transaction, command: BoxStarted) -> int:
     """A box came up: next epoch, restart note, `box_down` lifted."""
@@ -51,7 +53,8 @@ def forget_process(tx: Transaction, command: ForgetProcess) -> None:
 
 
 def note_fact(tx: Transaction, command: NoteFact) -> None:
-    """Journal a kernel fact or a warning.  Its `subject`, if it has one, is the row's subject."""
-    data = dict(command.data)
-    subject = data.pop("subject", None)
-    tx.journal(command.type, command.agent, None if subject is None else str(subject), **data)
+    """Journal a kernel fact or a warning.  The `path` of a child, if it has one, is the row's subject."""
+    path = command.data.get("path")
+    # What the row says in a column of its own is not said again.
+    data = {name: value for name, value in command.data.items() if name not in COLUMNS}
+    tx.journal(command.type, command.agent, None if path is None else str(path), **data)

@@ -214,12 +214,13 @@ def test_processes_are_known_until_they_are_gone(desk: "Desk") -> None:
 
 
 def test_a_fact_becomes_a_journal_row_with_its_subject(desk: "Desk") -> None:
-    """Whatever names its data has."""
-    desk.do(NoteFact("child.exited", "iris", {"subject": "agents/iris", "reason": "crash"}))
+    """Whatever names its data has: those of columns are not repeated."""
+    data = {"path": "agents/iris", "reason": "crash", "agent": "x", "subject": "y", "type_": "z"}
+    desk.do(NoteFact("child.exited", "iris", data))
     desk.do(NoteFact("hive.warning", None, {"code": "disk", "text": "nearly full"}))
     first, second = desk.journal[-2:]
     assert (first.type, first.agent, first.subject) == ("child.exited", "iris", "agents/iris")
-    assert first.data == {"reason": "crash"}
+    assert first.data == {"path": "agents/iris", "reason": "crash"}
     assert (second.agent, second.subject, second.data["code"]) == (None, None, "disk")
 
 
