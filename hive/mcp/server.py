@@ -16,6 +16,7 @@ from mcp.server.caching import CACHEABLE_METHODS, CacheHint
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.lowlevel import NotificationOptions, Server
 from mcp.server.models import InitializationOptions
+from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
 from mcp.shared.exceptions import MCPError
@@ -27,7 +28,7 @@ from hive.mcp.desk import Call, Desk
 from hive.mcp.events import SessionEvents
 from hive.mcp.identity import Caller
 from hive.mcp.parts import McpParts
-from hive.mcp.prompts import PROMPTS, Prompter, PromptSpec, introduction
+from hive.mcp.prompts import PROMPTS, Occasion, Prompter, PromptSpec, introduction
 from hive.mcp.resources import LISTED, RESOURCES, ResourceSpec, Shelf
 from hive.mcp.subscriptions import Notifier
 from hive.mcp.tools import Said, Toolbox, ToolSpec, UnknownTool, builtin_and_installed
@@ -50,6 +51,9 @@ SESSIONS = 1000
 
 SESSION_IDLE_SECONDS = 30 * 60.0
 """A session without a request for so long is closed: a killed client never says goodbye."""
+
+RETRY_MILLISECONDS = 1000
+"""After which a client whose stream ended is asked to come back."""
 
 PRIVATE = CacheHint(ttl_ms=0, scope="private")
 
@@ -130,13 +134,16 @@ class Incarnation:
             on_get_prompt=self._get_prompt,
             on_completion=self._complete,
         )
-        self.server.middleware = [self._guard]
+        # What a client carries for us between two rounds of a call must not be believed unsealed.
+        sealed = RequestStateBoundary(RequestStateSecurity.ephemeral(), default_audience="hive")
+        self.server.middleware = [self._guard, sealed]
 
     def manager(self) -> SessionManager:
         """The HTTP side, to be run once."""
         return SessionManager(
             self.server,
             security_settings=SECURITY,
+            retry_interval=RETRY_MILLISECONDS,
             session_idle_timeout=SESSION_IDLE_SECONDS,
             max_sessions=SESSIONS,
             max_request_body_size=REQUEST_BYTES,
@@ -263,7 +270,7 @@ class Incarnation:
 
     async def _get_prompt(
         self, context: Context, params: types.GetPromptRequestParams
-    ) -> types.GetPromptResult:
+    ) -> types.GetPromptResult | types.InputRequiredResult:
         caller, given = _caller(context), params.arguments or {}
         spec = self.prompter.find(caller, params.name)
         if spec is None:
@@ -271,7 +278,7 @@ class Incarnation:
         missing = [one.name for one in spec.arguments if one.required and one.name not in given]
         if missing:
             raise MCPError(types.INVALID_PARAMS, f"The prompt needs the arguments: {', '.join(missing)}.")
-        rendered = spec.render(self.desk, caller, given)
+        rendered = spec.render(Occasion(self.desk, caller, given, context))
         if not isinstance(rendered, str):
             return rendered
         message = types.PromptMessage(role="user", content=types.TextContent(text=rendered))

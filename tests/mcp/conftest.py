@@ -167,12 +167,17 @@ class House:
         """Serve the endpoint with more tools, on another port, for as long as the block lasts."""
         app = EndpointApp(self.parts, incarnate=lambda parts: Incarnation(parts, tools=(*TOOLS, *rows)))
         usual = self.port
+        async with self.serving(app) as self.port:
+            yield
+        self.port = usual
+
+    @asynccontextmanager
+    async def serving(self, app: object) -> AsyncIterator[int]:
+        """Serve an application on a port of its own, for as long as the block lasts."""
         with open_tcp("127.0.0.1", 0) as tcp:
             server = HttpServer(cast("ASGIFramework", app), [Endpoint(tcp)], on_error=self.errors.append)
             async with open_hive(ChildSpec(CHILD, lambda: server, grace=Grace(shutdown=8.0))):
-                self.port = tcp.getsockname()[1]
-                yield
-        self.port = usual
+                yield tcp.getsockname()[1]
 
     @staticmethod
     def said(result: object) -> str:
