@@ -215,7 +215,13 @@ def test_processes_are_known_until_they_are_gone(desk: "Desk") -> None:
 
 def test_a_fact_becomes_a_journal_row_with_its_subject(desk: "Desk") -> None:
     """Whatever names its data has: those of columns are not repeated."""
-    data = {"path": "agents/iris", "reason": "crash", "agent": "x", "subject": "y", "type_": "z"}
+    data: dict[str, object] = {
+        "path": "agents/iris",
+        "reason": "crash",
+        "agent": "x",
+        "subject": "y",
+        "type_": "z",
+    }
     desk.do(NoteFact("child.exited", "iris", data))
     desk.do(NoteFact("hive.warning", None, {"code": "disk", "text": "nearly full"}))
     first, second = desk.journal[-2:]
