@@ -16,10 +16,19 @@ import trio
 from attrs import define, evolve, field, frozen
 from outcome import Error, Value
 
-from hive.actors import ActorCrashed, ActorStopped, Hive, HiveError, NoSuchActor
+from hive.actors import (
+    ActorCrashed,
+    ActorSnapshot,
+    ActorStopped,
+    Hive,
+    HiveError,
+    NoSuchActor,
+    SupervisorSnapshot,
+)
 from hive.actors.boxes import Boxes
 from hive.actors.protocol import (
     BROKER,
+    HARNESS_PREFIX,
     JANITOR,
     STEWARD,
     WATCHER,
@@ -343,6 +352,22 @@ class Swarm:
         view = self.store.reader.agent(name)
         assert view is not None, f"there is no agent {name}"
         return view
+
+    def incarnation(self, name: str) -> int:
+        """How often an actor has been started by the daemon that runs."""
+        assert self._daemon is not None, "no daemon runs at the moment"
+        snapshot = self._daemon.hive.snapshot()
+        assert isinstance(snapshot, SupervisorSnapshot)
+        found = snapshot.find(name)
+        assert isinstance(found, ActorSnapshot), f"there is no actor {name}"
+        return found.incarnation
+
+    @property
+    def harnesses(self) -> tuple[str, ...]:
+        """The harnesses there are, by the names of their actors."""
+        if self._daemon is None:
+            return ()
+        return tuple(name for name in self._daemon.hive.names if name.startswith(HARNESS_PREFIX))
 
     # --- what clients do -------------------------------------------------------------------------
 

@@ -1,5 +1,7 @@
 """Boxes that come up, go down and are replaced, as the store and the agent hear of it."""
 
+from itertools import pairwise
+
 import pytest
 import trio
 
@@ -64,7 +66,7 @@ def test_a_box_that_dies_again_and_again_is_started_less_and_less_often(seed: in
             swarm.kill_box("iris")
             await until_epoch(swarm, epoch + 1)
             starts.append(trio.current_time())
-        gaps = [later - earlier for earlier, later in zip(starts, starts[1:], strict=False)]
+        gaps = [later - earlier for earlier, later in pairwise(starts)]
         assert gaps[0] < 1.0
         assert gaps[1:4] == pytest.approx([1.0, 2.0, 4.0], abs=0.6)
         assert gaps[-1] == pytest.approx(LONGEST_DELAY_SECONDS, abs=1.0)

@@ -12,7 +12,7 @@ from hive.actors.turn import CANCEL_SECONDS
 from hive.agents.backend import Capabilities, Prompt, SessionSpec
 from hive.agents.events import ErrorClass, PromptAccepted, Result, TurnEvent
 from hive.containers.port import BoxDown
-from hive.protocol.commands import CancelTurn, Resume, Settings
+from hive.protocol.commands import BeginTurn, CancelTurn, Lift, Resume, Settings, TurnBegun
 from hive.protocol.limits import Limits
 from hive.protocol.mail import Kind, State
 from hive.protocol.parking import Reason
@@ -230,6 +230,27 @@ def test_a_turn_interrupted_by_its_box_is_not_charged_whatever_its_backend_says(
         outcomes = [turn.outcome for turn in reversed(swarm.store.reader.turns("iris"))]
         assert outcomes == ["interrupted", "ok"]
         assert swarm.mail(sent.id).attempts == 0
+        assert swarm.drove_a_turn(sent.id)
+
+    run_swarm(story, seed)
+
+
+@seeds
+def test_a_turn_that_an_earlier_incarnation_left_open_is_ended_before_anything_else(seed: int) -> None:
+    """Whatever became of the verdict of a harness that died, the next one starts with a clean table."""
+
+    async def story(swarm: Swarm) -> None:
+        swarm.boxes.broken.add("iris")
+        await swarm.add("iris")
+        sent = await swarm.send("iris", "!say found again")
+        await swarm.until(lambda: Reason.BOX_DOWN in reasons(swarm))
+        await swarm.perform(Lift("iris", Reason.BOX_DOWN))
+        assert isinstance(await swarm.perform(BeginTurn("iris", incarnation=99)), TurnBegun)
+        swarm.boxes.broken.clear()
+        swarm.kill_loop("iris")
+        await swarm.settle()
+        outcomes = [turn.outcome for turn in reversed(swarm.store.reader.turns("iris"))]
+        assert outcomes == ["interrupted", "ok"]
         assert swarm.drove_a_turn(sent.id)
 
     run_swarm(story, seed)
