@@ -1,7 +1,8 @@
 # shellcheck shell=sh
 # What bin/hive and bin/test share: put everything hive needs in place, and do nothing where it is.
 # The caller sets `root`, the checkout, and calls `set_up runtime` or `set_up test`. Afterwards `python` is
-# the interpreter to run, and `state` the folder that may be written.
+# the interpreter to run, `state` the folder that may be written, and `bytecode` where compiled modules go
+# if not beside their sources.
 #
 # An environment counts only when its stamp names this checkout and these locks. The stamp is written last and
 # under a lock, so a run that was killed leaves nothing that looks finished: the next run does it again.
@@ -37,6 +38,7 @@ place() {
     stamp="$2 $4 $root"
     vendor_stamp=$6
     state=$root
+    bytecode=
     environment=$root/.venv
     vendor=$root/hive/web/static/vendor
     if { is_current "$1" && is_current vendor; } || is_writable "$root" "$environment" "$root/hive/web"; then
@@ -48,6 +50,7 @@ place() {
     state=$cache/hive/${name%% *}
     environment=$state/.venv
     vendor=$state/vendor
+    bytecode=$state/bytecode
     export HIVE_VENDOR_DIR="$vendor"
 }
 
@@ -128,8 +131,8 @@ make_environment() {
         step "making a Python environment with $base" "$base" -m venv "$environment"
     fi
     # The checkout itself, in place of an installation: nothing to build, nothing to go stale, no variable to leak.
-    packages=$("$environment/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
-    printf '%s\n' "$root" >"$packages/hive-checkout.pth"
+    packages=$("$environment/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))') &&
+        printf '%s\n' "$root" >"$packages/hive-checkout.pth" || die "the interpreter in $environment does not run"
 }
 
 install_packages() { # install_packages OPTION...

@@ -326,6 +326,7 @@ def test_a_read_only_checkout_is_set_up_in_the_cache(shared: Checkout) -> None:
     assert out.startswith(f"ran [] {cache}/hive/")
     assert shared.run(XDG_CACHE_HOME=cache)[2] == ""
     assert sorted(root.rglob("*")) == before
+    assert list(Path(cache).glob("hive/*/bytecode/**/a checkout/hive/__init__*.pyc"))
 
 
 def test_a_read_only_checkout_without_a_home_says_what_to_set(shared: Checkout) -> None:
