@@ -3,13 +3,14 @@
 The rule kept here: only what the model was seen to be given can be done or charged; the rest goes back.
 """
 
+import math
 import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import assert_never
 
 from attrs import asdict, frozen
 
-from hive.protocol.commands import EndTurn
+from hive.protocol.commands import EndTurn, Usage
 from hive.protocol.outcome import (
     CONSEQUENCES,
     DEAD_LETTERS_IN_A_ROW,
@@ -26,6 +27,12 @@ from hive.store.rows import live_agent
 from hive.store.texts import head, mended
 from hive.store.transaction import Transaction
 from hive.store.verdicts import Change, Verdict, settle
+
+TEXT_CHARACTERS = 200_000
+ERROR_CHARACTERS = 10_000
+"""So much of a turn's final text and of its error is kept."""
+
+MOST_TOKENS = 2**53
 
 HELD = """
 SELECT message.*, turn_message.seen FROM turn_message JOIN message ON message.number = turn_message.message
@@ -100,8 +107,8 @@ def _retry(row: sqlite3.Row, ending: EndTurn, batch: int, how: str, attempts: in
 
 
 def _close(tx: Transaction, turn: sqlite3.Row, ending: EndTurn, settled: Settled) -> None:
-    text, error = mended(ending.final_text), mended(ending.error)
-    usage = ending.usage
+    text, error = mended(ending.final_text)[:TEXT_CHARACTERS], mended(ending.error)[:ERROR_CHARACTERS]
+    usage = _countable(ending.usage)
     tx.execute(
         "UPDATE turn SET ended_at = ?, outcome = ?, final_text = ?, error = ?,"
         " input_tokens = ?, output_tokens = ?, cost_usd = ? WHERE number = ?",
@@ -118,6 +125,16 @@ def _close(tx: Transaction, turn: sqlite3.Row, ending: EndTurn, settled: Settled
         usage=asdict(usage),
         **{verdict.value: len(mail) for verdict, mail in settled.items()},
     )
+
+
+def _countable(usage: Usage) -> Usage:
+    """What a backend says it used, as numbers a row can hold: a verdict must not fail over them."""
+    cost = usage.cost_usd if math.isfinite(usage.cost_usd) else 0.0
+    return Usage(_tokens(usage.input_tokens), _tokens(usage.output_tokens), cost)
+
+
+def _tokens(count: int) -> int:
+    return min(max(0, count), MOST_TOKENS)
 
 
 def _tell(tx: Transaction, agent: str, ending: EndTurn, settled: Settled) -> None:

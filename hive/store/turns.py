@@ -25,6 +25,7 @@ from hive.store import claims, rows, slots
 from hive.store.endings import end
 from hive.store.notes import leave_restart_note
 from hive.store.parking import is_paused, lift_expired, lift_reason, reasons, set_reason
+from hive.store.texts import mended
 from hive.store.transaction import Transaction
 from hive.store.verdicts import release_all
 
@@ -171,5 +172,7 @@ def end_orphans(tx: Transaction, command: EndOrphans) -> tuple[int, ...]:
 def interrupt(tx: Transaction, turn: sqlite3.Row, why: str) -> None:
     """End an open turn of whatever boot as interrupted and leave a note that wakes its agent."""
     end(tx, turn, EndTurn(turn["number"], Outcome.INTERRUPTED, error=why))
-    text = f"You were restarted during turn {turn['number']}: {why}. See what is done before you go on."
+    text = (
+        f"You were restarted during turn {turn['number']}: {mended(why)}. See what is done before you go on."
+    )
     leave_restart_note(tx, turn["agent"], text, wakes=True)

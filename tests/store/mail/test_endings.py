@@ -320,6 +320,16 @@ def test_the_turns_row_keeps_its_text_error_and_usage(desk: "Desk") -> None:
     assert (ended.data["text"], ended.data["error"]) == ("a?b?c", "x" * 160)
 
 
+def test_nothing_a_backend_reports_makes_a_verdict_fail(desk: "Desk") -> None:
+    """Numbers no row can hold and endless text are cut to what can be kept."""
+    usage = Usage(2**70, -5, float("nan"))
+    mail = handled(desk, Outcome.OK, final_text="x" * 10**6, error="y" * 10**6, usage=usage)
+    assert mail.state is State.DONE
+    row = desk.db.execute("SELECT * FROM turn").fetchone()
+    assert (len(row["final_text"]), len(row["error"])) == (200_000, 10_000)
+    assert (row["input_tokens"], row["output_tokens"], row["cost_usd"]) == (2**53, 0, 0.0)
+
+
 def test_a_note_that_rides_along_is_never_charged(desk: "Desk") -> None:
     """It is done with its batch, and rides with the next one when that fails."""
     sent = desk.send("operator", "iris")

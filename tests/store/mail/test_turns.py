@@ -385,13 +385,13 @@ def test_a_turn_left_behind_ends_as_interrupted(desk: "Desk", incarnation: int, 
         "INSERT OR IGNORE INTO boot (number, started_at, version) VALUES (?, 0, '0')", (desk.boot,)
     )
 
-    assert desk.do(EndOrphans("iris", incarnation, "the harness crashed")) == (begun.turn,)
+    assert desk.do(EndOrphans("iris", incarnation, "the harness \ud800 crashed")) == (begun.turn,)
 
     mail = desk.mail(sent.id)
     assert (mail.state, mail.attempts, mail.interruptions) == (State.READY, 0, 1)
     note = desk.box("iris")[-1]
     assert (note.kind, note.provenance, note.wakes) == (Kind.RESTARTED, Provenance.SYSTEM, True)
-    assert "the harness crashed" in note.body
+    assert "the harness ? crashed" in note.body
     assert desk.do(EndOrphans("iris", incarnation, "again")) == ()
     assert isinstance(desk.do(BeginTurn("iris", incarnation)), TurnBegun)
 
