@@ -311,8 +311,10 @@ class StoreContract:
                 await store.submit(a_send("iris", "lost")).outcome()
             assert store.refusing is not None
             assert "full" in store.refusing
+            refused = store.submit(BeginTurn("iris", 1))
+            assert refused.settled, "at once"
             with pytest.raises(StoreUnavailable):
-                await store.submit(BeginTurn("iris", 1)).outcome()
+                await refused.outcome()
 
             world.failing = None
             await _until(lambda: store.refusing is None)

@@ -188,6 +188,11 @@ def test_a_story_is_the_life_of_one_message(desk: Desk) -> None:
     assert words[-1] == "msg.done"
     assert desk.reader.story(name) == desk.reader.story("1")
     assert desk.reader.story("m-unknown") == ()
+    desk.send("iris")
+    for _ in range(2):
+        desk.do(EndTurn(desk.begin("iris").turn, Outcome.OK))
+    assert desk.reader.turn(3) is not None
+    assert desk.reader.story("3") == ()
 
 
 def test_a_stream_is_read_after_a_row_and_from_its_end(desk: Desk) -> None:

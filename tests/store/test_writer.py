@@ -313,11 +313,13 @@ def test_a_disk_that_fails_within_a_command_fails_the_whole_transaction(desk: De
 
     def fail(tx: Transaction, command: SetStatus) -> None:
         tx.execute("PRAGMA query_only = ON")
-        tx.execute("UPDATE agent SET status = 'x'")
+        try:
+            tx.execute("UPDATE agent SET status = 'x'")
+        finally:
+            tx.execute("PRAGMA query_only = OFF")
 
     replaced(desk, fail)
     result = commit(desk, fact(0), SetStatus("iris", "x"))
-    desk.sql("PRAGMA query_only = OFF")
     assert isinstance(result, NotCommitted)
     assert facts(desk.store) == []
     assert isinstance(commit(desk, fact(1)), Committed)
