@@ -6,6 +6,7 @@ answers nobody but the credential that opened it.
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from http import HTTPStatus
 from typing import Any
 
 import anyio
@@ -105,7 +106,7 @@ def let_in(scope: Scope, caller: Caller) -> dict[str, Any]:
 async def refuse(refusal: Refusal, send: Send) -> None:
     """Answer a request that is not let in."""
     headers = [(b"content-type", b"application/json")]
-    if refusal.status == 401:  # noqa: PLR2004 - a status's number is its name
+    if refusal.status == HTTPStatus.UNAUTHORIZED:
         headers.append((b"www-authenticate", b'Bearer realm="hive"'))
     await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
     await send({"type": "http.response.body", "body": orjson.dumps({"error": refusal.text})})

@@ -63,8 +63,8 @@ class Desk:
         except (trio.TooSlowError, HiveError) as error:
             self.parts.on_error(error)
             raise StoreUnavailable(
-                "hive cannot say at the moment whether this was done. Look before you repeat it, or repeat it "
-                "with the same key."
+                "hive cannot say at the moment whether this was done. Look before you repeat it, or repeat "
+                "it with the same key."
             ) from error
 
     def heard_from(self, caller: Caller, holder: str) -> None:

@@ -153,8 +153,8 @@ def _admit(knock: Knock, view: AgentView, agents: AgentDirectory, sessions: Sess
         return Caller(view.name, role)
     return Refusal(
         401,
-        f"This is the endpoint of agent {view.name}. It takes the header 'Authorization: Bearer <token>' with a "
-        f"token of that agent; `hive endpoint {view.name} --rotate` makes a new one.",
+        f"This is the endpoint of agent {view.name}. It takes the header 'Authorization: Bearer <token>' "
+        f"with a token of that agent; `hive endpoint {view.name} --rotate` makes a new one.",
     )
 
 

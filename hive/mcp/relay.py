@@ -1,11 +1,10 @@
 """The HTTP side of the stdio bridge: one client's messages to an endpoint, and what comes back.
 
-The rule kept here: a message that was not answered is sent again, unchanged, for as long as patience lasts; the
-id a tool call bears makes it one call.  A session that is gone is opened again the way the client opened it.
+The rule kept here: a message that was not answered is sent again, unchanged, for as long as patience lasts;
+the id a tool call bears makes it one call.  A session that is gone is opened again as the client opened it.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable, Mapping
 from math import inf
 from typing import Any, cast
 
@@ -29,6 +28,9 @@ FAREWELL_SECONDS = 2.0
 
 UNREACHABLE = -32000
 REFUSED = -32001
+
+NO_REQUEST = object()
+"""No answer is an answer to it."""
 
 EVENT_STREAM = "text/event-stream"
 
@@ -78,7 +80,7 @@ class Relay:
         await self.say(answer)
 
     async def notify(self, message: Json) -> None:
-        """Send a notification, or the client's answer to a request of the endpoint; lost if it cannot be reached."""
+        """Send a notification, or the client's answer to a request; lost where the endpoint is."""
         try:
             await self.http.post(self.url, content=orjson.dumps(message), headers=self._headers(message))
         except httpx2.TransportError as error:
@@ -98,17 +100,23 @@ class Relay:
                         delay = FIRST_DELAY
                         if interrupted:
                             await self._catch_up()
-                        await self._pass_on(response)
+                        await self._hear(response)
             except httpx2.TransportError:
                 pass  # whoever makes a request says so
             interrupted = True
             await trio.sleep(delay)
             delay = min(2 * delay, LAST_DELAY)
 
-    async def _pass_on(self, response: httpx2.Response) -> None:
-        async with aclosing(_events(response)) as events:
-            async for message in events:
+    async def _hear(self, response: httpx2.Response, request: object = NO_REQUEST) -> Json | None:
+        """Give the client what a stream says, up to the answer to a request, which is returned."""
+        async for event in httpx2.EventSource(response, max_event_size=REQUEST_BYTES):
+            message = _json(event.data)
+            if "method" not in message and message.get("id") == request:
+                return message
+            # An event without data only marks where a stream begins.
+            if message:
                 await self.say(message)
+        return None
 
     async def _catch_up(self) -> None:
         """Nobody knows what the client missed: it is to read again whatever it watches."""
@@ -155,19 +163,17 @@ class Relay:
         async with self.http.stream("POST", self.url, content=content, headers=headers) as response:
             if response.headers.get("content-type", "").startswith(EVENT_STREAM):
                 self._meet(message, response)
-                async with aclosing(_events(response)) as events:
-                    async for event in events:
-                        if "method" not in event and event.get("id") == message["id"]:
-                            return event
-                        await self.say(event)
-                raise Unanswered("the answer was cut off")
+                heard = await self._hear(response, message["id"])
+                if heard is None:
+                    raise Unanswered("the answer was cut off")
+                return heard
             answer = _json(await response.aread())
             if "jsonrpc" not in answer or answer.get("id", message["id"]) is None:
-                self._refused(message, response.status_code, answer)
+                self._refused(response.status_code, answer)
             self._meet(message, response)
             return {**answer, "id": message["id"]}
 
-    def _refused(self, message: Json, status: int, answer: Json) -> None:
+    def _refused(self, status: int, answer: Json) -> None:
         """Raise what an HTTP answer means that is not an answer to our message."""
         if status >= httpx2.codes.INTERNAL_SERVER_ERROR:
             raise Unanswered(f"status {status}")
@@ -238,14 +244,6 @@ def era_of(message: Mapping[str, Any]) -> str | None:
 def failure(request: object, code: int, text: str) -> Json:
     """An error in answer to a request."""
     return {"jsonrpc": "2.0", "id": request, "error": {"code": code, "message": text}}
-
-
-async def _events(response: httpx2.Response) -> AsyncGenerator[Json, None]:
-    source = httpx2.EventSource(response, max_event_size=REQUEST_BYTES)
-    async for event in source:
-        # An event without data only marks where a stream begins.
-        if event.data:
-            yield _json(event.data)
 
 
 def _json(text: str | bytes) -> Json:

@@ -29,12 +29,12 @@ class SendArguments:
     """What `send` takes."""
 
     to: str = argument(
-        f"Who gets it: an agent's name (see agents), '{MANAGER}', '{OPERATOR}', or '*' for every other agent.",
+        f"Who gets it: an agent's name (see agents), '{MANAGER}', '{OPERATOR}', or '*' for all other agents.",
         least=1,
         most=40,
     )
     body: str = argument(
-        "The text. Long texts become an attachment by themselves.", least=1, most=ATTACHMENT_BYTES
+        "The text. A long one becomes an attachment by itself.", least=1, most=ATTACHMENT_BYTES
     )
     in_reply_to: str | None = argument(
         "Id or number of the message this answers; keeps the thread together.", default=None, most=64

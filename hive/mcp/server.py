@@ -28,7 +28,7 @@ from hive.mcp.desk import Call, Desk
 from hive.mcp.events import SessionEvents
 from hive.mcp.identity import Caller
 from hive.mcp.parts import McpParts
-from hive.mcp.prompts import PROMPTS, Occasion, Prompter, PromptSpec, introduction
+from hive.mcp.prompts import PROMPTS, Occasion, Prompter, PromptSpec, instructions
 from hive.mcp.resources import LISTED, RESOURCES, ResourceSpec, Shelf
 from hive.mcp.subscriptions import Notifier
 from hive.mcp.tools import Said, Toolbox, ToolSpec, UnknownTool, builtin_and_installed
@@ -67,7 +67,7 @@ Context = ServerRequestContext[Any, Any]
 
 
 class EndpointServer(Server[Any]):
-    """A server whose lists may change, which the SDK does not say by itself to clients of the handshake era."""
+    """A server whose lists may change, which the SDK does not tell clients of the handshake era."""
 
     def create_initialization_options(
         self,
@@ -119,7 +119,7 @@ class Incarnation:
             "hive",
             version=self.parts.version,
             title="hive",
-            instructions=introduction(self.parts.operator_name, "one agent", client=False),
+            instructions=instructions(),
             cache_hints=dict.fromkeys(cast("Any", CACHEABLE_METHODS), PRIVATE),
             get_tool_input_schema=self.toolbox.schema,
             on_list_tools=self._list_tools,

@@ -5,7 +5,7 @@ output carries the protocol and nothing else.
 """
 
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import httpx2
@@ -30,7 +30,7 @@ def to_stderr(line: str) -> None:
     sys.stderr.flush()
 
 
-async def bridge(
+async def bridge(  # noqa: PLR0913 - one end, the other end, and what is injected
     endpoint: str,
     token: str | None,
     stdin: ReceiveStream,
@@ -41,8 +41,8 @@ async def bridge(
 ) -> None:
     """Connect the client on these streams with the endpoint at a URL or at the path of an agent's socket.
 
-    Returns when the client closes its side.  `new_id` makes a word for each tool call that no other call bears;
-    `tell` gets one line when the endpoint is lost and one when it is back.
+    Returns when the client closes its side.  `new_id` makes a word for each tool call that no other call
+    bears; `tell` gets one line when the endpoint is lost and one when it is back.
     """
     url, transport = (endpoint, None) if "://" in endpoint else _over_socket(endpoint)
     headers = {"authorization": f"Bearer {token}"} if token else {}
@@ -74,8 +74,10 @@ class _Conversation:
 
     async def run(self, stdin: ReceiveStream) -> None:
         async with trio.open_nursery() as nursery:
-            async for line in _lines(stdin):
-                await self._take(line, nursery)
+            lines = _Lines(stdin)
+            while (line := await lines.next()) is not None:
+                if line.strip():
+                    await self._take(line, nursery)
             nursery.cancel_scope.cancel()
 
     async def _take(self, line: bytes, nursery: trio.Nursery) -> None:
@@ -108,7 +110,7 @@ class _Conversation:
         self._in_flight.pop(message["id"], None)
 
     def _cancel(self, request: object) -> bool:
-        """On the newer wire a request is cancelled by closing its connection; the older one has words for it."""
+        """On the newer wire, close the connection of a request; the older one has words for it."""
         scope = self._in_flight.get(request)
         if scope:
             scope.cancel()
@@ -126,15 +128,23 @@ def marked(message: Json, new_id: Callable[[], str]) -> Json:
     return {**message, "params": {**params, "_meta": {**meta, TOOL_USE_KEYS[0]: new_id()}}}
 
 
-async def _lines(stream: ReceiveStream) -> AsyncIterator[bytes]:
-    """Whole lines, none longer than a request may be; what is longer is passed on in pieces, to be refused."""
-    rest = bytearray()
-    async for chunk in stream:
-        rest += chunk
-        *lines, rest = rest.split(b"\n")
-        for line in lines:
-            if line.strip():
-                yield bytes(line)
-        if len(rest) > REQUEST_BYTES:
-            yield bytes(rest)
-            rest = bytearray()
+@define(eq=False)
+class _Lines:
+    """A stream, line by line."""
+
+    stream: ReceiveStream
+    _rest: bytearray = field(factory=bytearray)
+
+    async def next(self) -> bytes | None:
+        """The next line, or None at the end.
+
+        A line longer than a request may be comes in pieces, none of which is a message.
+        """
+        while b"\n" not in self._rest and len(self._rest) <= REQUEST_BYTES:
+            chunk = await self.stream.receive_some()
+            if not chunk:
+                return None
+            self._rest += chunk
+        line, _, rest = self._rest.partition(b"\n")
+        self._rest = rest
+        return bytes(line)

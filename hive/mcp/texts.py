@@ -1,7 +1,7 @@
 """What the tools answer, written for a model to act on.
 
-The rule kept here: an identity is named as such, a label only as somebody's words, and no body can be mistaken
-for hive's own text, because every line of it is indented.
+The rule kept here: an identity is named as such, a label only as somebody's words, and no body can be
+mistaken for hive's own text, because every line of it is indented.
 """
 
 from collections.abc import Iterable, Sequence
@@ -26,8 +26,8 @@ def describe_received(
 ) -> str:
     """Claimed mail, newest last, and what its reader owes for it."""
     owed = (
-        f"Held for you for {duration(lease_seconds)}, longer with every call. Call ack(message) for each one you "
-        "have handled, or release(message) to give it back."
+        f"Held for you for {duration(lease_seconds)}, longer with every call. Call ack(message) for each one "
+        "you have handled, or release(message) to give it back."
         if lease_seconds is not None
         else "They belong to the turn you are running; nothing needs to be acknowledged."
     )
@@ -94,7 +94,8 @@ def describe_inbox(page: MailPage, now: float) -> str:
 def _listed(mail: Mail, now: float) -> str:
     excerpt = " ".join(mail.body.split())
     cut = excerpt if len(excerpt) <= EXCERPT_CHARACTERS else excerpt[:EXCERPT_CHARACTERS] + "…"
-    return f"#{mail.number} ({mail.id}) {mail.state.value}, from {_sender(mail)}, {duration(now - mail.created_at)} ago: {cut}"
+    age = duration(now - mail.created_at)
+    return f"#{mail.number} ({mail.id}) {mail.state.value}, from {_sender(mail)}, {age} ago: {cut}"
 
 
 def describe_agents(views: Iterable[AgentView], me: str, now: float) -> str:

@@ -1,7 +1,7 @@
 """The table of tools: what an agent can do at its endpoint.
 
-The rule kept here: a tool is a row.  Its role is checked where tools are listed and again where one is called,
-and a tool somebody may not use does not exist for them.
+The rule kept here: a tool is a row.  Its role is checked where tools are listed and again where one is
+called, and a tool somebody may not use does not exist for them.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -132,27 +132,28 @@ TOOLS: tuple[ToolSpec, ...] = (
         "send",
         sending.SendArguments,
         sending.send,
-        "Send a message to another agent, the manager, the operator ('operator') or everybody ('*'). Use it to ask, "
-        "answer, hand over work or report. It returns as soon as the message is safely stored; the recipient reads "
-        "it later and an answer comes as mail, so do not wait for it here. Do not send mere thanks or "
-        "acknowledgements, and use '*' only for what every agent must know.",
+        "Send a message to another agent, the manager, the operator ('operator') or everybody ('*'). Use "
+        "it to ask, answer, hand over work or report. It returns as soon as the message is safely stored;"
+        " the recipient reads it later and an answer comes as mail, so do not wait for it here. Do not "
+        "send mere thanks or acknowledgements, and use '*' only for what every agent must know.",
         example={"to": "manager", "body": "The survey of src/ is done: 412 files."},
     ),
     ToolSpec(
         "recv",
         receiving.RecvArguments,
         receiving.recv,
-        "Take your next mail, oldest first. Your turn's prompt already holds the mail it began with, so use this "
-        "only to see what has come since, or to wait a moment for a quick answer. Mail you do not take starts a "
-        "turn of its own later; nothing is lost by not calling this. To look without taking, use inbox.",
+        "Take your next mail, oldest first. Your turn's prompt already holds the mail it began with, so "
+        "use this only to see what has come since, or to wait a moment for a quick answer. Mail you do "
+        "not take starts a turn of its own later; nothing is lost by not calling this. To look without "
+        "taking, use inbox.",
         example={"max": 5, "wait_seconds": 10},
     ),
     ToolSpec(
         "ack",
         receiving.HeldArguments,
         receiving.ack,
-        "Say that a message recv gave you is handled. Unacknowledged messages come back when their time is over. "
-        "Call it after the work, not before.",
+        "Say that a message recv gave you is handled. Unacknowledged messages come back when their time "
+        "is over. Call it after the work, not before.",
         example={"message": "#12"},
         for_clients=True,
     ),
@@ -160,8 +161,8 @@ TOOLS: tuple[ToolSpec, ...] = (
         "release",
         receiving.HeldArguments,
         receiving.release,
-        "Give back a message recv gave you, unhandled, so that it can be taken again. Use it when you cannot deal "
-        "with it now.",
+        "Give back a message recv gave you, unhandled, so that it can be taken again. Use it when you "
+        "cannot deal with it now.",
         example={"message": "#12"},
         for_clients=True,
     ),
@@ -169,8 +170,8 @@ TOOLS: tuple[ToolSpec, ...] = (
         "inbox",
         looking.InboxArguments,
         looking.inbox,
-        "Look through your own mail, old and new, newest first, with excerpts. It takes nothing and changes "
-        "nothing. Use it to find an earlier message or to see what waits; use recv to take mail.",
+        "Look through your own mail, old and new, newest first, with excerpts. It takes nothing and "
+        "changes nothing. Use it to find an earlier message or to see what waits; use recv to take mail.",
         example={"text": "survey", "state": "done", "limit": 10},
         read_only=True,
     ),
@@ -178,8 +179,8 @@ TOOLS: tuple[ToolSpec, ...] = (
         "agents",
         looking.NoArguments,
         looking.agents,
-        "List the agents you can write to: name, role, what each is doing and says about itself. Use it before "
-        "you send to a name you are not sure of.",
+        "List the agents you can write to: name, role, what each is doing and says about itself. Use it "
+        "before you send to a name you are not sure of.",
         read_only=True,
     ),
     ToolSpec(
@@ -193,8 +194,8 @@ TOOLS: tuple[ToolSpec, ...] = (
         "set_status",
         looking.StatusArguments,
         looking.set_status,
-        "Set the one line that the operator and the other agents see beside your name. Use it when what you are "
-        "doing changes; do not report results with it, send them.",
+        "Set the one line that the operator and the other agents see beside your name. Use it when what "
+        "you are doing changes; do not report results with it, send them.",
         example={"text": "surveying src/"},
         idempotent=True,
     ),
@@ -202,16 +203,18 @@ TOOLS: tuple[ToolSpec, ...] = (
         "notify",
         sending.NotifyArguments,
         sending.notify,
-        "Show the operator a short notice. Use it rarely, for what a person should know soon: a decision needed, a "
-        "finished piece of work. For anything longer, send to 'operator'. There is a limit per minute.",
+        "Show the operator a short notice. Use it rarely, for what a person should know soon: a decision "
+        "needed, a finished piece of work. For anything longer, send to 'operator'. There is a limit per "
+        "minute.",
         example={"title": "Survey finished", "body": "The report is in shared/report.md."},
     ),
     ToolSpec(
         "request_next_turn",
         sending.NextTurnArguments,
         sending.request_next_turn,
-        "Ask for another turn after this one, to go on with work that does not fit into it. Several requests are "
-        "one turn. Do not use it to wait for an answer: mail that arrives starts a turn by itself.",
+        "Ask for another turn after this one, to go on with work that does not fit into it. Several "
+        "requests are one turn. Do not use it to wait for an answer: mail that arrives starts a turn by "
+        "itself.",
         example={"reason": "Go on with the files from m to z."},
     ),
 )

@@ -1,7 +1,7 @@
 """Waking one's own agent from inside its box: what `hive wake` does.
 
-The rule kept here: it is quick, because hooks wait for it, so it needs the standard library only; and a repeated
-attempt is one message.
+The rule kept here: it is quick, because hooks wait for it, so it needs the standard library only; and a
+repeated attempt is one message.
 """
 
 import http.client

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TypeVar, cast
@@ -13,6 +13,7 @@ import trio
 from attrs import define, field
 from hypercorn.typing import ASGIFramework
 from mcp import Client
+from mcp.client.session import MessageHandlerFnT
 from mcp.client.streamable_http import streamable_http_client
 from mcp.types import CallToolResult, TextContent
 
@@ -139,7 +140,7 @@ class House:
         *,
         era: str = "2026-07-28",
         own_socket: bool = False,
-        message_handler: Callable[[object], Awaitable[None]] | None = None,
+        message_handler: MessageHandlerFnT | None = None,
     ) -> AsyncIterator[Client]:
         """The SDK's client at an agent's endpoint; without a token with the agent's client token."""
         shown = None if own_socket and token is None else token or f"{agent}-token"
@@ -245,8 +246,7 @@ async def open_house(path: Path, *, served: bool = True) -> AsyncIterator[House]
             server = stack.enter_context(endpoint_server(parts, [tcp], house.run))
             child = ChildSpec(CHILD, lambda: server, grace=Grace(shutdown=8.0))
             async with open_hive(child) as house.endpoint:
-                with trio.fail_after(60):
-                    yield house
+                yield house
 
 
 @pytest.fixture(params=ERAS)

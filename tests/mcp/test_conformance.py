@@ -133,7 +133,7 @@ def embedded(uri: str, words: str, mime_type: str = "text/plain") -> types.Embed
 def answering(*content: types.ContentBlock) -> Handler:
     """A tool that always answers the same."""
 
-    async def handler(_call: Call, _arguments: object) -> Native:  # noqa: RUF029
+    async def handler(_call: Call, _arguments: object) -> Native:
         return types.CallToolResult(content=list(content))
 
     return handler
@@ -282,7 +282,7 @@ def understood(answers: Mapping[str, Any], asked: Mapping[str, Ask]) -> bool:
 def asking(*rounds: Mapping[str, Ask], state: bool = False) -> Handler:
     """A tool that asks in one or more rounds and then says what it heard."""
 
-    async def handler(call: Call, _arguments: object) -> "str | Native":  # noqa: RUF029
+    async def handler(call: Call, _arguments: object) -> "str | Native":
         answers, told = round_of(context_of(call))
         at = int(told or 0)
         if understood(answers, rounds[at]) and (told is not None or not state):
@@ -296,7 +296,7 @@ def asking(*rounds: Mapping[str, Ask], state: bool = False) -> Handler:
     return handler
 
 
-async def ask_what_the_client_can(call: Call, _arguments: Nothing) -> Native:  # noqa: RUF029
+async def ask_what_the_client_can(call: Call, _arguments: Nothing) -> Native:
     """Ask only in ways the client said it knows."""
     known = capabilities(context_of(call))
     questions = {"elicitation": ask_form("Who?", "name"), "sampling": ask_model("Who?"), "roots": ASK_ROOTS}
@@ -305,7 +305,7 @@ async def ask_what_the_client_can(call: Call, _arguments: Nothing) -> Native:  #
     )
 
 
-async def need_sampling(call: Call, _arguments: Nothing) -> str:  # noqa: RUF029
+async def need_sampling(call: Call, _arguments: Nothing) -> str:
     """Refuse a client that has no model."""
     if "sampling" not in capabilities(context_of(call)):
         raise MCPError(
@@ -472,14 +472,14 @@ class ConformanceIncarnation(Incarnation):
     def announcing(self, event: ServerEvent) -> Handler:
         """A tool that has the client told of a change."""
 
-        async def handler(call: Call, _arguments: object) -> str:  # noqa: RUF029
+        async def handler(call: Call, _arguments: object) -> str:
             self.notifier.announce(call.agent, event)
             return "announced"
 
         return handler
 
 
-async def accept_level(_context: Context, _params: types.SetLevelRequestParams) -> types.EmptyResult:  # noqa: RUF029
+async def accept_level(_context: Context, _params: types.SetLevelRequestParams) -> types.EmptyResult:
     """Accept any level."""
     return types.EmptyResult()
 
@@ -540,7 +540,7 @@ async def test_the_endpoint_conforms(
     need: Callable[[str], None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Every scenario passes but those of an extension we do not offer, and as many checks as ever are made."""
+    """Every scenario passes but those of an extension we do not offer; as many checks as ever are made."""
     monkeypatch.setattr(agents, "ROLES", (*agents.ROLES, "conformance"))
     await house.add("conformance", role="conformance")
     app = EndpointApp(

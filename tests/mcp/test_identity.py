@@ -1,8 +1,7 @@
 """Who is calling, as a table: endpoint and credential decide, and nothing the caller says."""
 
-from attrs import frozen
-
 import pytest
+from attrs import frozen
 
 from hive.agents.tokens import Sessions
 from hive.mcp.identity import Caller, Knock, Refusal, Service, identify, token_hash

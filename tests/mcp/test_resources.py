@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 from mcp import MCPError, types
-from mcp.client.subscriptions import ResourcesListChanged, ResourceUpdated
+from mcp.client.subscriptions import ResourcesListChanged, ResourceUpdated, ServerEvent
 from mcp.types import PromptReference, ResourceTemplateReference, TextContent, TextResourceContents
 
 from hive.mcp.subscriptions import CLIENTS, SUBSCRIPTIONS, Audience, Client as Subscriber
@@ -77,7 +77,7 @@ async def test_a_long_message_is_an_excerpt_with_a_handle_to_the_whole(house: "H
 
 
 async def test_what_there_is_to_read_is_listed(house: "House", era: str) -> None:
-    """The inbox and the latest messages; message and attachment as templates; nothing may be cached by others."""
+    """Inbox and latest messages; message and attachment as templates; nothing is cached for others."""
     await house.mail("iris", "read me")
     async with house.client("iris", era=era) as iris:
         listed = await iris.list_resources()
@@ -155,7 +155,7 @@ async def test_a_client_of_the_older_wire_is_told_until_it_unsubscribes(house: "
     sent = await house.mail("rose", "for rose", sender="iris")
     uri = f"hive://message/{sent.accepted[0].id}"
 
-    async def hear(message: object) -> None:  # noqa: RUF029
+    async def hear(message: object) -> None:
         if isinstance(message, types.ResourceUpdatedNotification):
             heard.append(message.params.uri)
             told.set()
@@ -196,7 +196,8 @@ async def test_a_subscriber_that_takes_nothing_is_dropped(autojump_clock: object
         async def send_notification(self, _: object) -> None:
             await trio.sleep_forever()
 
-    audience, heard = Audience(), []
+    audience = Audience()
+    heard: list[ServerEvent] = []
     audience.meet("stuck", Stuck())  # type: ignore[arg-type]
     end = audience.bus.subscribe(heard.append)
     before = trio.current_time()

@@ -107,7 +107,7 @@ def test_what_identifies_a_call_comes_in_this_order(
     key: str | None, call: dict[str, str], expected: Once | None
 ) -> None:
     """Key, tool use, request within its session; never the bare request."""
-    made = Call(Caller("iris", "agent"), cast("Desk", None), Delivery(), trio.Event(), **call)  # type: ignore[arg-type]
+    made = Call(Caller("iris", "agent"), cast("Desk", None), Delivery(), trio.Event(), **call)
 
     assert once_for(made, key, "d") == expected
 

@@ -7,7 +7,7 @@ from attrs import frozen
 from mcp import MCPError
 
 from hive.mcp import tools
-from hive.mcp.arguments import argument
+from hive.mcp.arguments import argument, read
 from hive.mcp.desk import Call
 from hive.mcp.tools import ToolSpec, builtin_and_installed
 from hive.protocol.commands import Pause, Resume
@@ -234,7 +234,7 @@ def test_installed_packages_add_tools_by_an_entry_point(monkeypatch: pytest.Monk
 def test_every_example_is_a_right_call() -> None:
     """What is shown as right passes its own check."""
     for spec in tools.TOOLS:
-        tools.read(spec.arguments, spec.example)
+        read(spec.arguments, spec.example)
 
 
 def test_every_description_says_when_to_use_a_tool() -> None:
