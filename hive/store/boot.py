@@ -6,7 +6,7 @@ outlived its daemon may still be working on it.  So a boot has two steps, and th
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from hive.protocol.commands import Command, EndOrphans, ExpireLeases, ForgetProcess
 from hive.protocol.views import Process
@@ -47,8 +47,8 @@ def recover(committer: Committer, version: str) -> int:
 
 
 def end(committer: Committer, why: str) -> None:
-    """Record an ordered stop."""
-    with _synced(committer.db):
+    """Record an ordered stop, where the disk can be written."""
+    with suppress(sqlite3.Error), _synced(committer.db):
         tx = committer.transaction()
         tx.journal("hive.stopped", None, None, why=why)
         tx.execute("UPDATE boot SET ended_at = ? WHERE number = ?", tx.now, tx.boot)

@@ -20,7 +20,7 @@ from hive.store.parking import parked_of
 GRACE_SECONDS = 30.0
 """How long mail may wait without a reason: every loop looks at the store at least so often."""
 
-RECENT_DONE = 1_000
+RECENT_DONE = 200
 """How many of the newest verdicts a quick look examines."""
 
 SHOWN = 20

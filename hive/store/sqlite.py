@@ -94,9 +94,13 @@ class SqliteStore:
         return boot.recover(self._committer, version)
 
     def stop(self, why: str) -> None:
-        """Commit what is still queued and record an ordered stop; after `drain_forever` has ended."""
-        self._writer.flush()
-        boot.end(self._committer, why)
+        """Commit what is still queued and record an ordered stop; after `drain_forever` has ended.
+
+        A disk that fails does not keep hive from stopping.  Nothing happens to a store that was killed.
+        """
+        if not self._writer.closed:
+            self._writer.flush()
+            boot.end(self._committer, why)
 
     def kill(self) -> None:
         """From now on be as if this process had been killed: nothing that is queued is written."""
@@ -120,8 +124,7 @@ def open_store(  # noqa: PLR0913 - what a simulation replaces, each by its name
     Then, in this order: `leftovers`, kill them, `recover`, `drain_forever`; and `stop` for an ordered end.
     Leaving the block without `stop` is like a crash: what is queued is refused.  `inline` commits on Trio's
     thread; `pauses` and `faults` are a simulation's, which keeps one `random_` over all its restarts, or ids
-    would repeat.  Raises `Unusable` for a file that is not whole
-    or of a newer hive.
+    would repeat.  Raises `Unusable` for a file that is not whole or of a newer hive.
     """
     chance = random_ or random.SystemRandom()
     with ExitStack() as stack:

@@ -79,7 +79,8 @@ class Writer:
     _thread: trio.CapacityLimiter = field(default=Factory(lambda: trio.CapacityLimiter(1)), init=False)
     _retry_seconds: float = field(default=0.0, init=False)
     _draining: bool = field(default=False, init=False)
-    _closed: bool = field(default=False, init=False)
+    closed: bool = field(default=False, init=False)
+    """Whether it accepts nothing more."""
 
     def submit(self, command: Command[T], once: Once | None = None) -> PendingTicket[T]:
         """Queue a command.  Never blocks, never raises; what is wrong is the ticket's outcome."""
@@ -125,7 +126,7 @@ class Writer:
 
     def close(self) -> None:
         """Accept nothing more; what is still queued is refused."""
-        self._closed = True
+        self.closed = True
         self.refusing, self._work = None, trio.Event()
         while self._queue:
             self._queue.popleft().ticket.fail(StoreUnavailable(STOPPING))
@@ -159,8 +160,7 @@ class Writer:
         return tuple(islice(self._queue, BATCH_COMMANDS))
 
     def _take(self, batch: Sequence[Queued]) -> None:
-        for _ in batch:
-            self._queue.popleft()
+        self._queue = deque(islice(self._queue, len(batch), None))
         if not self._queue:
             self._work = trio.Event()
         self.refusing, self._retry_seconds = None, 0.0
@@ -196,13 +196,13 @@ class Writer:
 
     def _cleared(self) -> str | None:
         """The warning that a retry commits first; alone it is the probe that finds the disk well again."""
-        return None if self.refusing is None else f"commits failed and hold again: {self.refusing}"
+        return None if self.refusing is None else f"commits hold again; they had failed: {self.refusing}"
 
     # --- the queue -------------------------------------------------------------------------------
 
     def _enqueue(self, command: Command[T], once: Once | None, promise: Promise) -> PendingTicket[T]:
         ticket = PendingTicket[T](partial(self._give_back, command))
-        if self._closed:
+        if self.closed:
             ticket.fail(StoreUnavailable(STOPPING))
         elif self.refusing and promise is not Promise.VERDICT:
             ticket.fail(_unavailable(self.refusing))

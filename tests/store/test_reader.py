@@ -139,6 +139,16 @@ def test_a_mailbox_is_read_in_pages_newest_first(desk: Desk) -> None:
     assert [mail.number for mail in desk.reader.unfinished()] == [3, 4, 5]
 
 
+def test_a_search_goes_back_so_far_and_no_further(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is older is found from where the search ended: no page costs more than its bound."""
+    monkeypatch.setattr(history, "SEARCHED", 2)
+    for word in ("rare", "plain", "plain", "plain"):
+        desk.send("iris", word)
+    assert not desk.reader.mailbox("iris", text="rare", limit=1).mail
+    assert [mail.number for mail in desk.reader.mailbox("iris", text="rare", limit=1, before=3).mail] == [1]
+    assert len(desk.reader.mailbox("iris", limit=4).mail) == 4
+
+
 def test_traffic_threads_dead_letters_and_what_was_sent(desk: Desk) -> None:
     """Each is a projection of the same table."""
     first = desk.send("iris", "question", sender="rosa")
@@ -292,7 +302,7 @@ HOT = {
     for name, value in vars(module).items()
     if name.isupper() and isinstance(value, str) and ("SELECT" in value)
 }
-PARAMETERS = "agent now recipient before states text limit since identity sha256 grace shown recent"
+PARAMETERS = "agent now recipient before states searched text limit since identity sha256 grace shown recent"
 WALKING = {
     "LIFTED": "along the journal from its end, as far as the grace goes back",
     "COUNTS": "the counts of each agent",
@@ -312,7 +322,7 @@ def test_no_question_walks_through_the_history(desk: Desk, name: str) -> None:
     assert bool(walked) == (name in WALKING), plan
 
 
-FEW_ROWS = ("SCAN agent", "SCAN json_each", "SCAN CONSTANT ROW")
+FEW_ROWS = ("SCAN agent", "SCAN json_each", "SCAN CONSTANT ROW", "SCAN recent")
 
 
 def _bounded(step: str) -> bool:

@@ -206,8 +206,10 @@ def test_a_stop_on_a_failing_disk_is_a_stop_all_the_same(tmp_path: Path) -> None
     with open_desk(tmp_path) as desk:
         desk.world.failing = full
         ticket = desk.store.submit(fact(0))
+        desk.sql("PRAGMA query_only = ON")
         desk.store.stop("asked to")
         assert not ticket.settled
+        assert desk.reader.journal(0)[-1].type != "hive.stopped"
     with pytest.raises(StoreUnavailable, match="stopping"):
         trio.run(ticket.outcome)
 
@@ -222,8 +224,11 @@ async def test_a_killed_store_writes_nothing_more(tmp_path: Path, autojump_clock
             desk.store.kill()
             desk.world.failing = None
             await trio.sleep(60)
+            before = desk.reader.head()
             with pytest.raises(StoreUnavailable, match="stopping"):
                 await ticket.outcome()
+        desk.store.stop("too late")
+        assert desk.reader.head() == before
         assert cleared(desk.store) == 0
         assert autojump_clock.current_time() > 60
 
