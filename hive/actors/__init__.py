@@ -2,7 +2,7 @@
 
 from ._core.actor import Actor
 from ._core.bus import Bus, Fact, Recording, Subscription
-from ._core.cell import Cell
+from ._core.cell import Cell, ChildSpec, Serves
 from ._core.context import Context
 from ._core.errors import (
     ActorCrashed,
@@ -50,6 +50,7 @@ from ._core.policy import (
     Kinship,
     Left,
     Restart,
+    Status,
     Stopped,
     Strategy,
 )
@@ -62,8 +63,6 @@ from ._core.snapshot import (
     SupervisorSnapshot,
     Waiting,
 )
-from ._core.spec import ChildSpec, Serves
-from ._core.status import Status
 from ._core.supervisor import (
     DropChild,
     ListChildren,

@@ -13,7 +13,7 @@ from typing import Final
 
 import trio
 from attrs import define
-from outcome import Error, Outcome, Value
+from outcome import Error, Outcome
 
 from .cell import Cell, Incarnation
 from .context import Context
@@ -78,21 +78,29 @@ class _Loop:
 
     async def _burst(self, perform: Callable[[Message, Context], Awaitable[object]]) -> bool:
         """Handle what is there, up to a limit, or wait for more. False when the actor leaves."""
+        life, cell, now = self._life, self._cell, self._cell.runtime.now
         for _ in range(BURST):
-            envelope = self._next()
+            life.since = now()
+            if life.timers is not None:
+                self._post_due()
+            envelope = cell.claim(self._actor.wanted(), life.since)
             if envelope is None:
-                await self._cell.wait_for_mail(self._next_due())
+                await cell.wait_for_mail(self._next_due())
                 return True
+            life.handling = envelope
+            life.speaker.cause = envelope.id
             try:
                 answer = await perform(envelope.message, self._ctx)
             except BaseException as raised:
                 if self._failed(envelope, essence(raised)):
                     raise
-                if self._life.leaving:
+                if life.leaving:
                     return False
             else:
-                self._finished(envelope, answer)
-            if self._life.stopping:
+                if life.kept is None:
+                    cell.finish(envelope, answer)
+                self._over(envelope, DONE if life.kept is None else None)
+            if life.stopping:
                 return True
         await trio.lowlevel.checkpoint()
         return True
@@ -104,20 +112,9 @@ class _Loop:
             return await self._actor.handle(message, ctx)
         raise HandlingTooLong(f"{ctx.name!r} handled {type(message).__name__} for longer than {limit} s")
 
-    def _next(self) -> Envelope | None:
-        """Claim the next message and begin to handle it."""
-        life, now = self._life, self._cell.runtime.now()
-        if life.timers is not None:
-            self._post_due(now)
-        envelope = self._cell.claim(self._actor.wanted(), now)
-        if envelope is not None:
-            life.handling, life.since, life.kept = envelope, now, None
-            life.speaker.cause = envelope.id
-        return envelope
-
-    def _post_due(self, now: float) -> None:
+    def _post_due(self) -> None:
         assert self._life.timers is not None
-        for timer in self._life.timers.fire(now):
+        for timer in self._life.timers.fire(self._life.since):
             if not timer.still_waits:
                 timer.posted = self._cell.post_own(timer.message)
 
@@ -125,19 +122,13 @@ class _Loop:
         timers = self._life.timers
         return min(self._cell.mailbox.next_due, math.inf if timers is None else timers.next_due)
 
-    def _finished(self, envelope: Envelope, answer: object) -> None:
-        """The handler returned: the message is done, unless it was kept, and this is the answer."""
-        verdict: Verdict | None = None
-        if self._life.kept is None:
-            told = None if envelope.reply is None else Value(answer)
-            verdict = self._cell.settle(envelope, envelope.claim, DONE, told)
-        self._over(envelope, verdict)
-
     def _failed(self, envelope: Envelope, error: BaseException) -> bool:
         """The handler raised: settle the message, and say whether that is a crash."""
         life, cell = self._life, self._cell
         if not isinstance(error, Exception):
-            return True  # Cancelled: the message is not to blame, and goes back when this incarnation has ended.
+            return (
+                True  # Cancelled: the message is not to blame, and goes back when this incarnation has ended.
+            )
         verdict, answer = judge(error, envelope, cell.name)
         life.leaving = isinstance(error, Leave)
         carried_out: Verdict | None = None
@@ -146,26 +137,16 @@ class _Loop:
         self._over(envelope, carried_out)
         return isinstance(verdict, Retry)
 
-    def _over(self, envelope: Envelope, verdict: Verdict | None) -> None:
+    def _over(self, e: Envelope, verdict: Verdict | None) -> None:
         """A handling is over."""
         life, cell = self._life, self._cell
-        life.handling = None
+        life.handling = life.kept = None
         if life.timers is not None:
             life.timers.last_activity = cell.runtime.now()
         if cell.runtime.bus.hears(HandlingEnded):
-            cell.publish(
-                HandlingEnded(
-                    cell.name,
-                    life.number,
-                    envelope.kind,
-                    envelope.id,
-                    envelope.cause,
-                    envelope.sender,
-                    envelope.attempts,
-                    cell.runtime.now() - life.since,
-                    "Held" if verdict is None else type(verdict).__name__,
-                )
-            )
+            ended = "Held" if verdict is None else type(verdict).__name__
+            seconds, about = cell.runtime.now() - life.since, (e.kind, e.id, e.cause, e.sender, e.attempts)
+            cell.publish(HandlingEnded(cell.name, life.number, *about, seconds, ended))
 
 
 def judge(raised: Exception, envelope: Envelope, name: str) -> tuple[Verdict, Outcome[object] | None]:

@@ -6,9 +6,8 @@ be slow: the kernel never waits for them, and each counts what it lost.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
 import trio
 from attrs import define, field, frozen
@@ -41,105 +40,76 @@ class Recording:
         self.close()
 
 
-@define(eq=False)
-class Subscription:
-    """An iterator over facts. Use it in a `with` block; one task reads it."""
+class Subscription(Recording):
+    """An iterator over facts. Use it in a `with` block; when it is closed, readers get what is left."""
 
-    _bus: Bus
-    kinds: tuple[type[Fact], ...]
-    backlog: int
-    lost: int = field(default=0, init=False)
-    _waiting: deque[Fact] = field(factory=deque, init=False)
-    _reader: trio.lowlevel.Task | None = field(default=None, init=False)
-    _closed: bool = field(default=False, init=False)
+    def __init__(self, bus: Bus, kinds: tuple[type[Fact], ...], backlog: int) -> None:
+        super().__init__(bus, kinds, self._keep)
+        self.lost = 0
+        self._send, self._receive = trio.open_memory_channel[Fact](backlog)
+
+    def _keep(self, fact: Fact) -> None:
+        try:
+            self._send.send_nowait(fact)
+        except trio.WouldBlock:
+            self._receive.receive_nowait()
+            self.lost += 1
+            self._send.send_nowait(fact)
 
     def close(self) -> None:
-        """Take no more facts. A reader gets what is left and then reaches the end."""
-        self._closed = True
-        self._bus.forget(self)
-        self._wake()
-
-    def offer(self, fact: Fact) -> None:
-        """Keep a fact for the reader; the oldest is lost if the backlog is full."""
-        if len(self._waiting) >= self.backlog:
-            self._waiting.popleft()
-            self.lost += 1
-        self._waiting.append(fact)
-        self._wake()
-
-    def _wake(self) -> None:
-        if self._reader is not None:
-            trio.lowlevel.reschedule(self._reader)
-            self._reader = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+        """Take no more facts."""
+        super().close()
+        self._send.close()
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Fact:
         """The next fact. If this is cancelled, no fact is lost."""
-        if self._reader is not None:
-            raise trio.BusyResourceError("another task is already reading this subscription")
-        if self._waiting or self._closed:
-            await trio.lowlevel.checkpoint()
-        else:
-            self._reader = trio.lowlevel.current_task()
-            await trio.lowlevel.wait_task_rescheduled(self._abort)
-        if not self._waiting:
-            raise StopAsyncIteration
-        return self._waiting.popleft()
-
-    def _abort(self, _: object) -> trio.lowlevel.Abort:
-        self._reader = None
-        return trio.lowlevel.Abort.SUCCEEDED
+        try:
+            return await self._receive.receive()
+        except trio.EndOfChannel:
+            raise StopAsyncIteration from None
 
 
 @define(eq=False)
 class Bus:
     """Hands facts to whoever wants their kind."""
 
-    _listeners: list[Recording | Subscription] = field(factory=list, init=False)
-    _by_kind: dict[type[Fact], tuple[Recording | Subscription, ...]] = field(factory=dict, init=False)
+    _listeners: list[Recording] = field(factory=list, init=False)
+    _by_kind: dict[type[Fact], list[Recording]] = field(factory=dict, init=False)
 
     def subscribe(self, *kinds: type[Fact], backlog: int = BACKLOG) -> Subscription:
         """Read the facts of these classes and their subclasses (all, if none are named), best effort."""
-        subscription = Subscription(self, kinds or (Fact,), backlog)
-        self._add(subscription)
-        return subscription
+        return self._add(Subscription(self, kinds or (Fact,), backlog))
 
     def record(self, recorder: Callable[[Fact], None], *kinds: type[Fact]) -> Recording:
         """Call `recorder` with every fact of these classes, when it happens. It must not raise or wait."""
-        recording = Recording(self, kinds or (Fact,), recorder)
-        self._add(recording)
-        return recording
+        return self._add(Recording(self, kinds or (Fact,), recorder))
 
-    def _add(self, listener: Recording | Subscription) -> None:
+    def _add(self, listener: R) -> R:
         self._listeners.append(listener)
         self._by_kind.clear()
+        return listener
 
-    def forget(self, listener: Recording | Subscription) -> None:
+    def forget(self, listener: Recording) -> None:
         """Hand this one no more facts."""
-        if listener in self._listeners:
-            self._listeners.remove(listener)
-            self._by_kind.clear()
+        self._listeners[:] = [other for other in self._listeners if other is not listener]
+        self._by_kind.clear()
 
     def hears(self, kind: type[Fact]) -> bool:
         """Whether anybody wants this kind. Ask before building a fact in a hot path."""
-        return bool(self._of(kind))
+        return bool(self._by_kind[kind] if kind in self._by_kind else self._of(kind))
 
     def publish(self, fact: Fact) -> None:
         """Hand a fact to everybody who wants it, now."""
         for listener in self._of(type(fact)):
             listener.offer(fact)
 
-    def _of(self, kind: type[Fact]) -> tuple[Recording | Subscription, ...]:
-        found = self._by_kind.get(kind)
-        if found is None:
-            found = tuple(listener for listener in self._listeners if issubclass(kind, listener.kinds))
-            self._by_kind[kind] = found
-        return found
+    def _of(self, kind: type[Fact]) -> list[Recording]:
+        if kind not in self._by_kind:
+            self._by_kind[kind] = [one for one in self._listeners if issubclass(kind, one.kinds)]
+        return self._by_kind[kind]
+
+
+R = TypeVar("R", bound=Recording)

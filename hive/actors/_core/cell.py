@@ -17,27 +17,57 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Callable
-from typing import Final
+from contextlib import nullcontext
+from typing import Final, Protocol
 
 import trio
-from attrs import define, field
+from attrs import define, field, frozen
+from attrs.validators import ge, gt, is_callable, min_len, optional
 from outcome import Error, Outcome, Value
 
 from . import errors
 from .bus import Fact
 from .essence import essence
 from .facts import ActorExited, ActorStarted, Burial, WillNotLeave
-from .mailbox import DONE, Bury, Mailbox, NoRoom, Release, Retry, Verdict
-from .messages import Envelope, Held, Kinds, Message
-from .policy import Crashed, Exit, Left, RestartWindow, Stopped
+from .mailbox import DONE, Bury, Mailbox, Release, Retry, Verdict
+from .messages import Envelope, Held, Kinds, Message, Reply
+from .policy import Backoff, Crashed, Exit, Grace, Left, Restart, RestartWindow, Status, Stopped, describe
 from .ref import Ref
-from .runtime import SPEAKER, Runtime, Speaker, describe
-from .spec import ChildSpec, Serves
-from .status import Status
+from .runtime import SPEAKER, Runtime, Speaker
 from .timers import Timers
+
+NO_DEADLINE: Final = nullcontext()
 
 PATIENCE: Final = 5.0
 """Seconds a cancelled incarnation may take to unwind before it is reported as one that will not leave."""
+
+
+class Serves(Protocol):
+    """Anything that can live in a cell."""
+
+    async def serve(self, cell: Cell, *, task_status: trio.TaskStatus[None]) -> None:
+        """Serve until asked to stop (`cell.wait_stopping`), calling `task_status.started()` when ready.
+
+        Returning means leaving, raising means crashing; being cancelled means that the grace is over.
+        """
+
+
+@frozen
+class ChildSpec:
+    """How to start, restart and stop a child. It can be compared, replaced and read at run time.
+
+    `start` is a factory, so that an incarnation never inherits the state its predecessor died of.
+    A message that crashes the child `attempts` times is buried. `handling_limit` is in seconds.
+    """
+
+    name: str = field(validator=min_len(1))
+    start: Callable[[], Serves] = field(validator=is_callable())
+    restart: Restart = Restart.PERMANENT
+    attempts: int = field(default=3, validator=ge(1))
+    grace: Grace = Grace()
+    backoff: Backoff = Backoff()
+    mailbox: Callable[[], Mailbox] = Mailbox
+    handling_limit: float | None = field(default=None, validator=optional(gt(0)))
 
 
 @define(eq=False)
@@ -111,12 +141,12 @@ class Cell:
     last_error: str | None = field(default=None, init=False)
     closed: bool = field(default=False, init=False)
     _reader: trio.lowlevel.Task | None = field(default=None, init=False)
-    _senders: dict[trio.lowlevel.Task, None] = field(factory=dict, init=False)
+    _senders: trio.lowlevel.ParkingLot | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         """Make the mailbox and take the name. Raises `NameTaken`."""
         if self.name in self.runtime.cells:
-            raise errors.NameTaken(self.name)
+            raise errors.NameTaken(f"there is already an actor called {self.name!r}")
         self.mailbox = self.spec.mailbox()
         self.runtime.cells[self.name] = self
 
@@ -147,8 +177,8 @@ class Cell:
         with `stop`.
         """
         if self.alive is not None:
-            why = errors.StillLeaving("its last incarnation has not left")
-            raise errors.StartFailed(self.name, describe(why)) from why
+            still_leaving = errors.StillLeaving("its last incarnation has not left")
+            raise errors.StartFailed(self.name, Crashed(still_leaving))
         self.incarnation += 1
         self.status = Status.STARTING
         scope = trio.CancelScope(shield=True, deadline=self.runtime.now() + self.spec.grace.startup)
@@ -162,7 +192,7 @@ class Cell:
             raise
         if life.ready_at is None:
             assert isinstance(life.exit, Crashed)
-            raise errors.StartFailed(self.name, describe(life.exit.error)) from life.exit.error
+            raise errors.StartFailed(self.name, life.exit)
 
     async def _live(self, life: Incarnation) -> None:
         SPEAKER.set(life.speaker)
@@ -182,13 +212,14 @@ class Cell:
     def _end(self, life: Incarnation, error: BaseException | None) -> None:
         """Record how an incarnation ended, and give back what it had in hand."""
         life.exit = life.ended(error)
-        if isinstance(life.exit, Crashed):
-            self.last_error = describe(life.exit.error)
         if self.status is not Status.WAITING:
             self.status = Status.EXITED
-        for question in self.mailbox.give_back():
-            assert question.reply is not None
-            question.reply.resolve(Error(self._unanswered(life.exit)))
+        unanswered: Exception = errors.ActorStopped(self.name, begun=True)
+        if isinstance(life.exit, Crashed):
+            self.last_error = describe(life.exit.error)
+            unanswered = errors.ActorCrashed(self.name, life.exit.error)
+        for reply in self.mailbox.give_back():
+            reply.resolve(Error(unanswered))
         for name in life.watching:
             self.runtime.watchers.get(name, {}).pop(self.name, None)
         if self.closed:
@@ -199,11 +230,6 @@ class Cell:
             self.publish(ActorExited(self.name, life.number, life.exit))
             if error is None or isinstance(error, Exception):  # an interrupt takes everybody along
                 self.report(life)
-
-    def _unanswered(self, exit_: Exit) -> Exception:
-        if isinstance(exit_, Crashed):
-            return self._crashed(exit_.error)
-        return errors.ActorStopped(self.name, begun=True)
 
     async def stop(self) -> bool:
         """End the incarnation, if there is one: ask, wait out the grace, cancel, wait.
@@ -254,36 +280,39 @@ class Cell:
 
     def fail_questions(self, sender: str | None = None) -> None:
         """Tell whoever waits for an answer (or only this sender) that nobody will look at the question."""
-        for question in self.mailbox.take_out(lambda e: e.reply is not None and (not sender or e.sender == sender)):
-            assert question.reply is not None
-            question.reply.resolve(Error(errors.ActorStopped(self.name, begun=False)))
+        for question in self.mailbox.take_out(lambda e: bool(e.reply) and sender in {None, e.sender}):
+            if question.reply is not None:
+                question.reply.resolve(Error(errors.ActorStopped(self.name, begun=False)))
 
     def close(self, reason: str) -> None:
         """Give up the name. What waits becomes dead letters, and whoever waits for an answer is told."""
         self.closed = True
         self.rest(Status.STOPPED, reason)
         for envelope in self.mailbox.take_out(lambda _: True):
-            self.runtime.bury(self.name, envelope, Burial.STOPPED)
+            self._bury(envelope, Burial.STOPPED)
         if self.runtime.cells.get(self.name) is self:
             del self.runtime.cells[self.name]
-        while self._senders:
-            self._wake_sender()
+        if self._senders is not None:
+            self._senders.unpark_all()
 
     # Mail.
 
-    def post(self, envelope: Envelope) -> None:
-        """Accept a message and wake the reader. Raises `Full`."""
-        try:
-            dropped = self.mailbox.put(envelope)
-        except NoRoom:
-            self.runtime.bury(self.name, envelope, Burial.REFUSED)
-            raise errors.Full(self.name, self.mailbox.capacity) from None
+    def post(self, message: Message, *, urgent: bool = False, reply: Reply | None = None) -> Envelope:
+        """Accept a message from whoever is speaking, and wake the reader. Raises `Full`."""
+        runtime, speaker = self.runtime, SPEAKER.get()
+        sender, cause = (None, None) if speaker is None else (speaker.name, speaker.cause)
+        envelope = Envelope(message, runtime.next_id(), sender, cause, runtime.now(), urgent, reply)
+        loser = self.mailbox.put(envelope)
+        if loser is not None:
+            self._bury(loser, Burial.REFUSED if loser is envelope else Burial.DROPPED)
+            full = errors.Full(self.name, self.mailbox.capacity)
+            if loser is envelope:
+                raise full
+            if loser.reply is not None:
+                loser.reply.resolve(Error(full))
         if self._reader is not None:
             self.wake()
-        if dropped is not None:
-            self.runtime.bury(self.name, dropped, Burial.DROPPED)
-            if dropped.reply is not None:
-                dropped.reply.resolve(Error(errors.Full(self.name, self.mailbox.capacity)))
+        return envelope
 
     def post_own(self, message: Message) -> Envelope:
         """Accept a message of the occupant to itself."""
@@ -291,17 +320,26 @@ class Cell:
         self.mailbox.put_own(envelope)
         return envelope
 
+    def _bury(self, envelope: Envelope, reason: Burial, why: str | None = None) -> None:
+        self.runtime.bury(self.name, envelope.message, envelope.sender, reason, why)
+
     def withdraw(self, envelope: Envelope) -> None:
         """Take back a question that nobody has begun on."""
-        if self.mailbox.take_out(lambda waiting: waiting is envelope) and self._senders:
-            self._wake_sender()
+        if self.mailbox.take_out(lambda waiting: waiting is envelope) and self._senders is not None:
+            self._senders.unpark()
 
     def claim(self, kinds: Kinds | None, now: float) -> Envelope | None:
         """Take the next wanted message in hand, if there is one, and let a sender that waits for room go on."""
         envelope = self.mailbox.claim(kinds, now)
-        if self._senders and envelope is not None:
-            self._wake_sender()
+        if self._senders is not None and envelope is not None:
+            self._senders.unpark()  # should a tell be quicker, the sender waits again
         return envelope
+
+    def finish(self, envelope: Envelope, answer: object) -> None:
+        """End the latest claim of a message as done, with this answer: `settle` for what happens most of the time."""
+        self.mailbox.finish(envelope, envelope.claim)
+        if envelope.reply is not None:
+            envelope.reply.resolve(Value(answer))
 
     def settle(
         self, envelope: Envelope, claim: int, verdict: Verdict, answer: Outcome[object] | None
@@ -311,47 +349,34 @@ class Cell:
         A question is never retried: its asker is told of the crash. A message whose attempts are spent is buried.
         """
         carried_out, reply = verdict, envelope.reply
-        if isinstance(verdict, Retry):
-            if reply is not None:
-                carried_out = DONE
-            elif envelope.attempts + 1 >= self.spec.attempts:
-                carried_out = Bury(verdict.error)
+        if isinstance(verdict, Retry) and reply is not None:
+            carried_out = DONE
+        elif isinstance(verdict, Retry) and envelope.attempts + 1 >= self.spec.attempts:
+            carried_out = Bury(verdict.error)
         self.mailbox.settle(envelope, claim, carried_out, self.runtime.now())
         if reply is not None and not isinstance(verdict, Release):
             reply.resolve(answer or self._answer_to(verdict))
         if isinstance(carried_out, Bury):
             reason = Burial.POISON if isinstance(verdict, Retry) else Burial.REJECTED
-            self.runtime.bury(self.name, envelope, reason, carried_out.error)
+            self._bury(envelope, reason, describe(carried_out.error))
         return carried_out
 
     def _answer_to(self, verdict: Verdict) -> Outcome[object]:
         match verdict:
-            case Bury(error=Exception() as error):
+            case Bury(error=error):
                 return Error(error)
-            case Retry(error=error) | Bury(error=error):
-                return Error(self._crashed(error))
+            case Retry(error=error):
+                return Error(errors.ActorCrashed(self.name, error))
             case _:
                 return Value(None)
-
-    def _crashed(self, error: BaseException | str) -> errors.ActorCrashed:
-        """What an asker is told, with our own error as the cause."""
-        told = errors.ActorCrashed(self.name)
-        told.__cause__ = error if isinstance(error, BaseException) else errors.HiveError(error)
-        return told
 
     # Waiting.
 
     async def wait_for_mail(self, deadline: float) -> None:
         """Park the occupant's loop until something happens or the deadline passes."""
-        if deadline == math.inf:
-            await self._park()
-        else:
-            with trio.move_on_at(deadline):
-                await self._park()
-
-    async def _park(self) -> None:
         self._reader = trio.lowlevel.current_task()
-        await trio.lowlevel.wait_task_rescheduled(self._abort)
+        with NO_DEADLINE if deadline == math.inf else trio.move_on_at(deadline):
+            await trio.lowlevel.wait_task_rescheduled(self._abort)
 
     def _abort(self, _: object) -> trio.lowlevel.Abort:
         self._reader = None
@@ -364,18 +389,7 @@ class Cell:
             self._reader = None
 
     async def wait_for_room(self) -> None:
-        """Park a sender until a message has left the mailbox, or the cell is closed."""
-        task = trio.lowlevel.current_task()
-
-        def abort(_: object) -> trio.lowlevel.Abort:
-            del self._senders[task]
-            return trio.lowlevel.Abort.SUCCEEDED
-
-        self._senders[task] = None
-        await trio.lowlevel.wait_task_rescheduled(abort)
-
-    def _wake_sender(self) -> None:
-        """Room for one: wake the one that has waited longest. Should a `tell` be quicker, it waits again."""
-        sender = next(iter(self._senders))
-        del self._senders[sender]
-        trio.lowlevel.reschedule(sender)
+        """Park a sender until a message has left the mailbox, or the cell is closed. First come, first served."""
+        if self._senders is None:
+            self._senders = trio.lowlevel.ParkingLot()
+        await self._senders.park()

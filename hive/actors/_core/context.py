@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from random import Random
+from typing import TypeVarTuple, Unpack
 
 import trio
 from attrs import define
@@ -14,17 +15,19 @@ from .cell import Cell, Incarnation
 from .errors import NotHeld
 from .mailbox import DONE, Verdict
 from .messages import Held, Message
+from .policy import RESTING
 from .ref import Ref
 from .runtime import SPEAKER, Speaker
-from .status import RESTING
 from .timers import Timer, Timers
+
+Ts = TypeVarTuple("Ts")
 
 
 @define(eq=False)
 class Context:
-    """What an incarnation may do in its hive. It is valid until the incarnation ends."""
+    """What an incarnation may do in its hive, and the cell it lives in. Valid until the incarnation ends."""
 
-    _cell: Cell
+    cell: Cell
     _life: Incarnation
     _nursery: trio.Nursery
 
@@ -33,7 +36,7 @@ class Context:
     @property
     def name(self) -> str:
         """Our name."""
-        return self._cell.name
+        return self.cell.name
 
     @property
     def incarnation(self) -> int:
@@ -43,28 +46,28 @@ class Context:
     @property
     def me(self) -> Ref:
         """A ref to ourselves."""
-        return self._cell.ref(self.name)
+        return self.cell.ref(self.name)
 
     @property
     def random(self) -> Random:
         """The hive's source of chance. Use no other, and a run can be repeated."""
-        return self._cell.runtime.random
+        return self.cell.runtime.random
 
     def now(self) -> float:
         """The monotonic clock, in seconds. Only differences mean something."""
-        return self._cell.runtime.now()
+        return self.cell.runtime.now()
 
     def wall(self) -> float:
         """The wall clock, in seconds since the epoch. It may jump."""
-        return self._cell.runtime.wall()
+        return self.cell.runtime.wall()
 
     def ref(self, name: str) -> Ref:
         """A ref to whoever bears this name, now or later."""
-        return self._cell.ref(name)
+        return self.cell.ref(name)
 
     def publish(self, fact: Fact) -> None:
         """Announce something to whoever listens."""
-        self._cell.publish(fact)
+        self.cell.publish(fact)
 
     # The message in hand.
 
@@ -83,7 +86,7 @@ class Context:
 
     def settle(self, held: Held, verdict: Verdict, answer: Outcome[object] | None = None) -> None:
         """End a claim. Never waits. Raises `NotHeld` if it has ended already."""
-        self._cell.settle(held.envelope, held.claim, verdict, answer)
+        self.cell.settle(held.envelope, held.claim, verdict, answer)
 
     def answer(self, held: Held, value: object) -> None:
         """Settle a held request with its answer."""
@@ -96,7 +99,7 @@ class Context:
     # Helpers, timers, watching.
 
     def spawn(
-        self, async_fn: Callable[..., Awaitable[object]], *args: object, name: object = None
+        self, async_fn: Callable[[Unpack[Ts]], Awaitable[object]], *args: Unpack[Ts], name: object = None
     ) -> trio.CancelScope:
         """Run a helper task beside the handlers. Its crash is ours; it is cancelled when we leave.
 
@@ -131,7 +134,7 @@ class Context:
         if self._life.timers is None:
             self._life.timers = Timers(self.now())
         self._life.timers.add(timer)
-        self._cell.wake()
+        self.cell.wake()
         return timer
 
     def watch(self, name: str) -> None:
@@ -139,7 +142,7 @@ class Context:
 
         Restarts do not count. Watching twice is watching once.
         """
-        runtime = self._cell.runtime
+        runtime = self.cell.runtime
         cell = runtime.cells.get(name)
         if cell is None or cell.status in RESTING:
             runtime.tell_down(self.name, name, "no such actor" if cell is None else cell.status.value)

@@ -1,11 +1,14 @@
 """Everything the kernel raises on purpose, named after whose fault it is and what to do.
 
-The four at the end are not failures: a handler raises them to end its handling in another way than by returning.
+The four at the end are instructions, not failures: a handler raises them to end its handling otherwise than by
+returning.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+from .policy import Crashed, describe
 
 
 class HiveError(Exception):
@@ -19,10 +22,6 @@ class InvalidSpec(HiveError, ValueError):
 class NameTaken(HiveError):
     """Another actor has this name. Names are free again once their actor is dropped."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(f"there is already an actor called {name!r}")
-        self.name = name
-
 
 class NoSuchActor(HiveError):
     """Nobody has this name: never started, or dropped since."""
@@ -35,25 +34,19 @@ class NoSuchActor(HiveError):
 class NoSuchChild(HiveError):
     """This supervisor has no child of that name."""
 
-    def __init__(self, supervisor: str, name: str) -> None:
-        super().__init__(f"{supervisor!r} has no child called {name!r}")
-        self.name = name
-
 
 class TooManyChildren(HiveError):
     """The supervisor has as many children as it may have. Drop one first."""
-
-    def __init__(self, supervisor: str, limit: int) -> None:
-        super().__init__(f"{supervisor!r} has {limit} children already, which is its limit")
-        self.limit = limit
 
 
 class StartFailed(HiveError):
     """A child did not become ready. Nothing of it is left running; `__cause__` says why."""
 
-    def __init__(self, name: str, why: str) -> None:
-        super().__init__(f"{name!r} could not start: {why}")
+    def __init__(self, name: str, exit_: Crashed) -> None:
+        super().__init__(f"{name!r} could not start: {describe(exit_.error)}")
         self.name = name
+        self.exit = exit_
+        self.__cause__ = exit_.error
 
 
 class NotReadyInTime(HiveError):
@@ -99,8 +92,9 @@ class ActorStopped(HiveError):
     """
 
     def __init__(self, name: str, *, begun: bool) -> None:
-        when = "while it was handling this request" if begun else "before it looked at this request"
-        super().__init__(f"{name!r} stopped {when}")
+        super().__init__(
+            f"{name!r} stopped {'while handling' if begun else 'before it looked at'} this request"
+        )
         self.name = name
         self.begun = begun
 
@@ -108,9 +102,10 @@ class ActorStopped(HiveError):
 class ActorCrashed(HiveError):
     """The actor crashed on this very request. Asking again may not be safe. `__cause__` is its error."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, error: BaseException) -> None:
         super().__init__(f"{name!r} crashed while it was handling this request")
         self.name = name
+        self.__cause__ = error
 
 
 class WouldDeadlock(HiveError):
@@ -129,27 +124,23 @@ class Leave(Exception):
 
 
 class Snooze(Exception):
-    """Raised by a handler: give me this message again in so many seconds. It costs no attempt; an asker waits on."""
+    """Raised by a handler: give me this message again in so many seconds. No attempt is charged; an asker waits."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"again in {seconds} s")
         self.seconds = seconds
 
 
-class Decline(Exception):
-    """Raised by a handler: the answer to this request is an error. It is raised at the asker; the actor goes on.
+class Reject(Exception):
+    """Raised by a handler: this message can never be handled. It is buried, an asker gets the error, we go on."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(repr(error))
+        self.error = error
+
+
+class Decline(Reject):
+    """Raised by a handler: the answer to this request is an error. It is raised at the asker, and we go on.
 
     Where nobody asked, the message is buried, so that the error is seen.
     """
-
-    def __init__(self, error: Exception) -> None:
-        super().__init__(repr(error))
-        self.error = error
-
-
-class Reject(Exception):
-    """Raised by a handler: this message can never be handled. It is buried; an asker gets the error; the actor goes on."""
-
-    def __init__(self, error: Exception) -> None:
-        super().__init__(repr(error))
-        self.error = error

@@ -5,39 +5,29 @@ Nurseries wrap errors in groups and mix them with `Cancelled`. A cancelled *and*
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import trio
 
 
 def essence(raised: BaseException) -> BaseException:
-    """The one error in it; the group, without its cancellations, if there are several; a `Cancelled` if nothing else.
+    """The one error in it; a group of them, without cancellations, if there are several; or a `Cancelled`.
 
     Something that is neither an `Exception` nor a cancellation (an interrupt from the keyboard, say) wins over all.
     """
-    if not isinstance(raised, BaseExceptionGroup):
-        return raised
-    urgent, rest = raised.split(_outranks)
-    if urgent is not None:
-        return _first(urgent)
-    assert rest is not None
-    cancelled, failed = rest.split(trio.Cancelled)
-    if failed is not None:
-        return _only(failed)
-    assert cancelled is not None
-    return _first(cancelled)
+    leaves = list(_leaves(raised))
+    failed = [leaf for leaf in leaves if isinstance(leaf, Exception)]
+    for leaf in leaves:
+        if not isinstance(leaf, (Exception, trio.Cancelled)):
+            return leaf
+    if len(failed) > 1:
+        return ExceptionGroup("several things failed at once", failed)
+    return failed[0] if failed else leaves[0]
 
 
-def _outranks(error: BaseException) -> bool:
-    return not isinstance(error, (Exception, trio.Cancelled, BaseExceptionGroup))
-
-
-def _first(error: BaseException) -> BaseException:
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
-
-
-def _only(error: BaseException) -> BaseException:
-    """Unwrap groups of one. Of several, keep the group: each of them may matter."""
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return error
+def _leaves(raised: BaseException) -> Iterator[BaseException]:
+    if isinstance(raised, BaseExceptionGroup):
+        for inner in raised.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield raised

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from random import Random
 from typing import Final
 
@@ -12,14 +13,13 @@ import trio
 from attrs import define, field
 
 from .bus import Bus, Fact, Recording
-from .cell import Cell, Incarnation
+from .cell import Cell, ChildSpec, Incarnation
 from .errors import NoSuchActor, StartFailed
 from .essence import essence
 from .policy import Budget, Crashed, Grace, RestartWindow, Strategy
 from .ref import Ref
 from .runtime import Runtime
 from .snapshot import Snapshot
-from .spec import ChildSpec
 from .supervisor import Supervisor, snapshot
 
 ROOT: Final = "root"
@@ -79,16 +79,6 @@ class Hive:
         if isinstance(self._root.life.exit, Crashed):
             raise self._root.life.exit.error
 
-    async def open(self, nursery: trio.Nursery) -> None:
-        """Start everybody, in order. Raises what the one that could not start failed with."""
-        try:
-            await self._root.start(nursery)
-        except StartFailed as failed:
-            reason = failed.__cause__ or failed
-        else:
-            return
-        raise reason
-
     async def close(self) -> None:
         """Stop, whatever else is going on, and wait until everybody has left."""
         with trio.CancelScope(shield=True):
@@ -123,16 +113,18 @@ async def open_hive(
                     failure = life.exit.error
                     nursery.cancel_scope.cancel(reason="the root supervisor failed")
 
-            tree = ChildSpec(
-                ROOT, lambda: Supervisor(specs, strategy, budget=budget), grace=Grace.unbounded_shutdown()
-            )
-            hive = Hive(runtime, Cell(tree, runtime, RestartWindow(budget), ended))
+            tree = partial(Supervisor, specs, strategy, budget=budget)
+            spec = ChildSpec(ROOT, tree, grace=Grace.unbounded_shutdown())
+            root = Cell(spec, runtime, RestartWindow(budget), ended)
+            hive = Hive(runtime, root)
             try:
-                await hive.open(nursery)
+                await root.start(nursery)
                 yield hive
             finally:
                 await hive.close()
     except BaseExceptionGroup as group:
         failure = essence(group)
+        if isinstance(failure, StartFailed) and failure.name == ROOT:
+            failure = failure.exit.error  # what the one that could not start failed with
     if failure is not None:
         raise failure

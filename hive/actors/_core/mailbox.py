@@ -22,7 +22,7 @@ from attrs import define, field, frozen
 from attrs.validators import ge
 
 from .errors import NotHeld
-from .messages import Envelope, Kinds
+from .messages import Envelope, Kinds, Reply
 
 CAPACITY: Final = 1000
 """How many messages may wait in a mailbox, unless its spec says otherwise."""
@@ -37,7 +37,7 @@ class Done:
 class Retry:
     """It failed: try again after so many seconds. Charged as an attempt; buried when the attempts are spent."""
 
-    error: Exception | str
+    error: Exception
     after: float = 0.0
 
 
@@ -45,7 +45,7 @@ class Retry:
 class Bury:
     """It can never be handled. It becomes a dead letter."""
 
-    error: Exception | str
+    error: Exception
 
 
 @frozen
@@ -69,11 +69,7 @@ class Overflow(enum.Enum):
     DROP_OLDEST = "the oldest waiting message becomes a dead letter"
 
 
-class NoRoom(Exception):
-    """The mailbox is full and its overflow rule does not make room. The cell turns it into `Full`."""
-
-
-@frozen
+@define
 class Counts:
     """What a mailbox has seen since it was made. They only grow.
 
@@ -81,12 +77,12 @@ class Counts:
     gives up before anybody has begun on it, or is told that nobody will.
     """
 
-    accepted: int
-    done: int
-    buried: int
-    refused: int
-    dropped: int
-    withdrawn: int
+    accepted: int = 0
+    done: int = 0
+    buried: int = 0
+    refused: int = 0
+    dropped: int = 0
+    withdrawn: int = 0
 
 
 @define(eq=False)
@@ -95,42 +91,34 @@ class Mailbox:
 
     capacity: int = field(default=CAPACITY, validator=ge(1))
     overflow: Overflow = Overflow.BLOCK
+    counts: Counts = field(factory=Counts, init=False)
     _urgent: deque[Envelope] = field(factory=deque, init=False)
     _normal: deque[Envelope] = field(factory=deque, init=False)
     _snoozed: list[tuple[float, int, Envelope]] = field(factory=list, init=False)
     _held: dict[int, Envelope] = field(factory=dict, init=False)
-    _accepted: int = field(default=0, init=False)
-    _done: int = field(default=0, init=False)
-    _buried: int = field(default=0, init=False)
-    _refused: int = field(default=0, init=False)
-    _dropped: int = field(default=0, init=False)
-    _withdrawn: int = field(default=0, init=False)
 
     # Coming in.
 
     def put(self, envelope: Envelope) -> Envelope | None:
-        """Accept a message, and return the one dropped to make room for it, if any. Raises `NoRoom`."""
-        dropped = None
+        """Accept a message. Returns who lost its place: nobody, the oldest (dropped), or the new one (refused)."""
+        loser = None
         if envelope.urgent:
             self._urgent.append(envelope)
         else:
             if len(self._normal) + len(self._snoozed) >= self.capacity:
-                dropped = self._make_room()
+                if self.overflow is not Overflow.DROP_OLDEST or not self._normal:
+                    self.counts.refused += 1
+                    return envelope
+                self.counts.dropped += 1
+                loser = self._normal.popleft()
             self._normal.append(envelope)
-        self._accepted += 1
-        return dropped
+        self.counts.accepted += 1
+        return loser
 
     def put_own(self, envelope: Envelope) -> None:
         """Accept a message of the owner to itself, even when full: it could not wait for itself to make room."""
         self._normal.append(envelope)
-        self._accepted += 1
-
-    def _make_room(self) -> Envelope:
-        if self.overflow is Overflow.DROP_OLDEST and self._normal:
-            self._dropped += 1
-            return self._normal.popleft()
-        self._refused += 1
-        raise NoRoom
+        self.counts.accepted += 1
 
     @property
     def must_wait(self) -> bool:
@@ -163,19 +151,25 @@ class Mailbox:
         """Whether this very claim is still open."""
         return envelope.claim == claim and envelope.id in self._held
 
-    def settle(self, envelope: Envelope, claim: int, verdict: Verdict, now: float) -> None:
-        """End a claim. Raises `NotHeld` if this claim has ended already."""
+    def finish(self, envelope: Envelope, claim: int) -> None:
+        """End a claim as done. Raises `NotHeld` if it has ended already."""
         if envelope.claim != claim or self._held.pop(envelope.id, None) is None:
             raise NotHeld(f"{envelope.kind} {envelope.id} is not in hand any more")
+        self.counts.done += 1
+
+    def settle(self, envelope: Envelope, claim: int, verdict: Verdict, now: float) -> None:
+        """End a claim in any way. Raises `NotHeld` if it has ended already."""
+        self.finish(envelope, claim)
+        self.counts.done -= not isinstance(verdict, Done)
         match verdict:
             case Done():
-                self._done += 1
+                pass
             case Retry(after=after):
                 envelope.attempts += 1
                 self._again(envelope, after, now)
             case Bury():
                 envelope.attempts += 1
-                self._buried += 1
+                self.counts.buried += 1
             case Release(after=after):
                 self._again(envelope, after, now)
             case _:
@@ -192,19 +186,19 @@ class Mailbox:
 
     # Taking back.
 
-    def give_back(self) -> list[Envelope]:
-        """Return what is in hand to the front, uncharged, in the order in which it came; but questions are taken out.
+    def give_back(self) -> list[Reply]:
+        """Return what is in hand to the front, uncharged, in the order in which it came.
 
-        A question is not begun twice: tell whoever waits. It counts as done.
+        A question is not begun twice: it counts as done, and whoever waits is to be told.
         """
-        held = sorted(self._held.values(), key=attrgetter("id"))
+        held = sorted(self._held.values(), key=attrgetter("id"), reverse=True)
         self._held.clear()
-        questions = [envelope for envelope in held if envelope.reply is not None]
-        self._done += len(questions)
-        for envelope in reversed(held):
+        for envelope in held:
             if envelope.reply is None:
                 self._to_front(envelope)
-        return questions
+        replies = [envelope.reply for envelope in held if envelope.reply is not None]
+        self.counts.done += len(replies)
+        return replies
 
     def take_out(self, wanted: Callable[[Envelope], bool]) -> list[Envelope]:
         """Take out what waits and is wanted, oldest of each lane first, counting it as withdrawn."""
@@ -215,7 +209,7 @@ class Mailbox:
             self._normal = deque(envelope for envelope in self._normal if envelope.id not in gone)
             self._snoozed = [entry for entry in self._snoozed if entry[1] not in gone]
             heapq.heapify(self._snoozed)
-            self._withdrawn += len(taken)
+            self.counts.withdrawn += len(taken)
         return taken
 
     # Looking.
@@ -230,13 +224,6 @@ class Mailbox:
     def held(self) -> Iterator[Envelope]:
         """Everything that is in hand."""
         return iter(self._held.values())
-
-    @property
-    def counts(self) -> Counts:
-        """What this mailbox has seen."""
-        return Counts(
-            self._accepted, self._done, self._buried, self._refused, self._dropped, self._withdrawn
-        )
 
 
 def _take(lane: deque[Envelope], kinds: Kinds) -> Envelope | None:

@@ -6,11 +6,12 @@ Everything that does change about it (attempts, claims) is on its envelope, whic
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Generic, TypeAlias, TypeVar
 
+import trio
 from attrs import define, frozen
-
-from .reply import Reply
+from outcome import Outcome
 
 T = TypeVar("T")
 
@@ -35,6 +36,37 @@ class Internal(Message):
 
 Kinds: TypeAlias = "frozenset[type[Message]]"
 """Message classes, matched exactly: a subclass is another kind."""
+
+
+@define(eq=False)
+class Reply:
+    """The place an answer lands: resolved once, awaited once.
+
+    The first resolution wins and later ones are dropped, so a late answer cannot surprise anybody.
+    """
+
+    _asker: trio.lowlevel.Task | None = None
+    _told: Outcome[object] | None = None
+
+    def resolve(self, answer: Outcome[object]) -> None:
+        """Tell the asker, unless it has been told already."""
+        if self._told is None:
+            self._told = answer
+            if self._asker is not None:
+                trio.lowlevel.reschedule(self._asker)
+
+    async def wait(self, give_up: Callable[[], None]) -> object:
+        """Wait for the answer. Calls `give_up` if we are cancelled first."""
+
+        def abort(_: object) -> trio.lowlevel.Abort:
+            self._asker = None
+            give_up()
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        self._asker = trio.lowlevel.current_task()
+        await trio.lowlevel.wait_task_rescheduled(abort)
+        assert self._told is not None
+        return self._told.unwrap()
 
 
 @define(eq=False)
@@ -76,16 +108,6 @@ class Held:
     def id(self) -> int:
         """The envelope's number, unique within a hive. Use it as an idempotency key for effects outside."""
         return self.envelope.id
-
-    @property
-    def sender(self) -> str | None:
-        """Who sent it, or None from outside the hive."""
-        return self.envelope.sender
-
-    @property
-    def attempts(self) -> int:
-        """How many attempts have failed so far."""
-        return self.envelope.attempts
 
 
 @frozen

@@ -37,6 +37,35 @@ Exit: TypeAlias = Left | Stopped | Crashed
 """How an incarnation ended. Only the last of them is abnormal."""
 
 
+def describe(what: Exit | BaseException) -> str:
+    """An exit or an error in one line, as a person wants to read it."""
+    match what:
+        case Left():
+            return "left"
+        case Stopped():
+            return "stopped"
+        case Crashed(error=error):
+            return f"crashed: {describe(error)}"
+        case error:
+            return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+class Status(enum.Enum):
+    """What a cell is doing."""
+
+    STARTING = "starting"
+    READY = "ready"
+    STOPPING = "stopping"
+    EXITED = "exited"
+    WAITING = "waiting for its restart"
+    STOPPED = "stopped"
+    PARKED = "parked"
+
+
+RESTING: Final = frozenset({Status.STOPPED, Status.PARKED})
+"""No incarnation will live here until somebody asks for it, so questions are answered at once: nobody is in."""
+
+
 class Restart(enum.Enum):
     """When a child comes back."""
 

@@ -12,7 +12,7 @@ from attrs import define, field
 
 from .bus import Bus
 from .facts import Burial, DeadLetter
-from .messages import Down, Envelope, Internal
+from .messages import Down, Internal, Message
 from .waits import Waits
 
 if TYPE_CHECKING:
@@ -47,21 +47,14 @@ class Runtime:
     watchers: dict[str, dict[str, None]] = field(factory=dict)
     next_id: Callable[[], int] = field(factory=lambda: itertools.count(1).__next__)
 
-    def bury(self, to: str, envelope: Envelope, reason: Burial, error: Exception | str | None = None) -> None:
+    def bury(
+        self, to: str, message: Message, sender: str | None, reason: Burial, why: str | None = None
+    ) -> None:
         """Announce a message that will not be handled."""
-        if self.bus.hears(DeadLetter) and not isinstance(envelope.message, Internal):
-            why = None if error is None else describe(error)
-            self.bus.publish(DeadLetter(to, envelope.kind, envelope.sender, reason, why, envelope.message))
+        if not isinstance(message, Internal):
+            self.bus.publish(DeadLetter(to, type(message).__name__, sender, reason, why, message))
 
     def tell_down(self, watcher: str, name: str, reason: str) -> None:
         """Post a `Down`, unless the watcher is gone itself."""
         if watcher in self.cells:
-            down = Envelope(Down(name, reason), self.next_id(), name, None, self.now(), urgent=True)
-            self.cells[watcher].post(down)
-
-
-def describe(error: BaseException | str) -> str:
-    """An error in one line, as a person wants to read it."""
-    if isinstance(error, str):
-        return error
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+            self.cells[watcher].post(Down(name, reason), urgent=True)

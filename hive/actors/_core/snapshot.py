@@ -9,12 +9,11 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TypeAlias
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from .cell import Cell
 from .mailbox import Counts, Mailbox
-from .policy import Budget, Kinship, Strategy
-from .status import Status
+from .policy import Budget, Kinship, Status, Strategy
 
 
 @frozen
@@ -116,4 +115,4 @@ def of_mailbox(mailbox: Mailbox, now: float) -> MailboxSnapshot:
         so_far = waiting.get(envelope.kind, Waiting(0, 0.0))
         waiting[envelope.kind] = Waiting(so_far.count + 1, max(so_far.oldest, now - envelope.since))
     held = Counter(envelope.kind for envelope in mailbox.held())
-    return MailboxSnapshot(mailbox.capacity, waiting, held, mailbox.counts)
+    return MailboxSnapshot(mailbox.capacity, waiting, held, evolve(mailbox.counts))

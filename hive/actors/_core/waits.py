@@ -6,6 +6,9 @@ edge here while it does. An edge that would close a ring is refused: it could ne
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+
 from attrs import define, field
 
 from .errors import WouldDeadlock
@@ -17,7 +20,7 @@ class Waits:
 
     _edges: dict[str, list[str]] = field(factory=dict, init=False)
 
-    def edge(self, waiter: str, awaited: str) -> Edge:
+    def edge(self, waiter: str, awaited: str) -> AbstractContextManager[None]:
         """Wait inside this. Raises `WouldDeadlock`, naming the ring, if the awaited one waits for us already."""
         if awaited == waiter or awaited in self._edges:
             path = self._path(awaited, waiter)
@@ -25,9 +28,17 @@ class Waits:
                 raise WouldDeadlock([waiter, *path])
         return self.unchecked_edge(waiter, awaited)
 
-    def unchecked_edge(self, waiter: str, awaited: str) -> Edge:
+    @contextmanager
+    def unchecked_edge(self, waiter: str, awaited: str) -> Iterator[None]:
         """Wait inside this although it may close a ring: for those who will not wait for ever."""
-        return Edge(self._edges, waiter, awaited)
+        mine = self._edges.setdefault(waiter, [])
+        mine.append(awaited)
+        try:
+            yield
+        finally:
+            mine.remove(awaited)
+            if not mine:
+                self._edges.pop(waiter, None)
 
     def of(self, waiter: str) -> tuple[str, ...]:
         """Whom this one waits for."""
@@ -45,21 +56,3 @@ class Waits:
             seen.update(ahead)
             paths.extend([*path, name] for name in ahead)
         return []
-
-
-@define(eq=False)
-class Edge:
-    """One wait, while the block lasts."""
-
-    _edges: dict[str, list[str]]
-    _waiter: str
-    _awaited: str
-
-    def __enter__(self) -> None:
-        self._edges.setdefault(self._waiter, []).append(self._awaited)
-
-    def __exit__(self, *_: object) -> None:
-        mine = self._edges[self._waiter]
-        mine.remove(self._awaited)
-        if not mine:
-            del self._edges[self._waiter]
