@@ -19,7 +19,7 @@ from .cell import Cell, ChildSpec, Incarnation
 from .context import Context
 from .facts import Decision, Supervised
 from .messages import Internal, Message, Request
-from .policy import LIVE, Budget, Crashed, Exit, Kinship, Restart, RestartWindow, Status, Strategy, describe
+from .policy import Budget, Crashed, Exit, Kinship, Restart, RestartWindow, Status, Strategy, describe
 from .ref import Ref
 from .snapshot import Snapshot, SupervisorSnapshot, of_cell
 from .timers import Timer
