@@ -96,7 +96,7 @@ class SwarmTools:
 
     async def call(self, name: str, arguments: Mapping[str, object]) -> ToolAnswer:
         """Call a tool.  Raises `ToolsDown` while the endpoint is cut off."""
-        if self.swarm.tools_cut_off:
+        if trio.current_time() < self.swarm.tools_back_at:
             raise ToolsDown("the endpoint of this swarm was cut off by its test")
         self.session.confirm()
         try:
@@ -198,8 +198,9 @@ class CutBackend:
 
     @property
     def capabilities(self) -> Capabilities:
-        """Those of the real one."""
-        return self.backend.capabilities
+        """Those of the real one, unless the test wants no mail folded in."""
+        capabilities = self.backend.capabilities
+        return evolve(capabilities, fold_in=capabilities.fold_in and self.swarm.folds_in)
 
     @asynccontextmanager
     async def open(self, spec: SessionSpec) -> AsyncIterator[Session]:
@@ -241,7 +242,12 @@ class Swarm:
     """Backends of a test's own, by the word in an agent's settings."""
 
     boxes: FakeDriver = field(init=False)
-    tools_cut_off: bool = field(default=False, init=False)
+    tools_back_at: float = field(default=0.0, init=False)
+    """Until this moment of virtual time no tool can be reached."""
+
+    folds_in: bool = field(default=True, init=False)
+    """Whether mail is folded into running turns."""
+
     prompts: list[tuple[str, Prompt]] = field(factory=list, init=False)
     """Every prompt that any turn began with."""
 
@@ -476,6 +482,10 @@ class Swarm:
         """Cut the event stream of the turn that runs, if one does."""
         if (reading := self.reading.get(agent)) is not None:
             reading.cancel(reason="cut by the test")
+
+    def cut_tools(self, seconds: float = 1.0) -> None:
+        """Let no agent reach its tools for so long."""
+        self.tools_back_at = trio.current_time() + seconds
 
     def kill_box(self, agent: str) -> None:
         """Break an agent's box."""

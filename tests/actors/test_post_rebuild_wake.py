@@ -30,6 +30,7 @@ VICTIMS: Mapping[str, Strike] = {
     "loop": lambda swarm, agent: partial(swarm.kill_loop, agent),
     "backend": lambda swarm, agent: partial(swarm.kill_backend, agent),
     "box": lambda swarm, agent: partial(swarm.kill_box, agent),
+    "tools": lambda swarm, _: swarm.cut_tools,
     "broker": lambda swarm, _: swarm.kill_broker,
     "writer": lambda swarm, _: swarm.kill_writer,
     "watcher": lambda swarm, _: swarm.kill_watcher,
@@ -37,10 +38,12 @@ VICTIMS: Mapping[str, Strike] = {
     "daemon": lambda swarm, _: swarm.restart_daemon,
 }
 
+WAKE_UP = '!call hive/send {"to": "operator", "body": "I am awake"}\n!say I am awake'
+
 SEEDS = max(1, int(os.environ.get("HIVE_SEEDS", "3")) // 3)
 """How many seeds the slow tier sweeps: a third of what other tests use, for each is thousands of stories."""
 
-SHARE = 12
+SHARE = 24
 """The fast tier kills at every so many-th step, each story at others; the slow tier at every step."""
 
 
@@ -60,7 +63,7 @@ class Case:
 CASES = {
     "idle": Case("iris", message=True, busy=False, steps=80),
     "busy": Case("iris", message=True, busy=True, steps=130),
-    "note only": Case("iris", message=False, busy=False, steps=70),
+    "note only": Case("iris", message=False, busy=False, steps=55),
     "manager": Case("boss", message=True, busy=True, steps=130),
 }
 
@@ -116,7 +119,7 @@ async def rebuild(swarm: Swarm, case: Case, instrument: AtStep, blow: Blow) -> i
 
     async def send() -> None:
         await trio.sleep(swarm.simulation.random.choice((0.0, 0.01, 0.05, 1.0)))
-        accepted.append(await swarm.send(case.agent, "!say I am awake"))
+        accepted.append(await swarm.send(case.agent, WAKE_UP))
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(swarm.rebuild, case.agent)

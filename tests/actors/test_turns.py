@@ -103,15 +103,34 @@ def test_mail_folded_in_without_a_receipt_goes_to_the_next_turn(seed: int) -> No
 
 
 @seeds
+def test_mail_that_was_never_shown_does_not_excuse_the_message_that_failed(seed: int) -> None:
+    """What is folded in without a receipt is withdrawn first, so a batch of one stays a batch of one."""
+
+    async def story(swarm: Swarm) -> None:
+        await swarm.add("iris")
+        first = await swarm.send("iris", "!ignore-fold-in\n!wait 5\n!crash")
+        await swarm.until(lambda: swarm.mail(first.id).state is State.CLAIMED)
+        second = await swarm.send("iris", "!say innocent")
+        await swarm.until(lambda: swarm.agent("iris").open_turn is None)
+        assert (swarm.mail(first.id).attempts, swarm.mail(second.id).attempts) == (1, 0)
+        await swarm.settle(600)
+        assert swarm.drove_a_turn(second.id)
+
+    run_swarm(story, seed)
+
+
+@seeds
 def test_mail_that_the_model_fetched_itself_is_seen_when_the_tool_came_back(seed: int) -> None:
     """`recv` claims into the turn that runs; its result in the event stream is the evidence."""
 
     async def story(swarm: Swarm) -> None:
+        swarm.folds_in = False
         await swarm.add("iris")
-        await swarm.send("iris", "!ignore-fold-in\n!wait 5\n!call hive/recv {}\n!say fetched")
-        await swarm.until(lambda: swarm.agent("iris").open_turn is not None)
+        first = await swarm.send("iris", "!wait 5\n!call hive/recv {}\n!say fetched")
+        await swarm.until(lambda: swarm.mail(first.id).state is State.CLAIMED)
         second = await swarm.send("iris", "for the model to fetch")
         await swarm.settle()
+        assert swarm.mail(second.id).turn == swarm.mail(first.id).turn
         assert swarm.drove_a_turn(second.id)
 
     run_swarm(story, seed)
