@@ -302,7 +302,7 @@ def test_the_manager_comes_first_then_the_oldest_mail(desk: "Desk", rose: Priori
     desk.adjust(max_running_turns=1)
     desk.send("operator", "rose", priority=rose)
     desk.send("operator", "iris", priority=iris)
-    desk.send("operator", "rose")
+    desk.send("operator", "rose", priority=Priority.NORMAL if rose is URGENT else URGENT)
     desk.send("operator", "boss")
 
     for early in ("iris", "rose"):
@@ -317,7 +317,7 @@ def test_the_manager_comes_first_then_the_oldest_mail(desk: "Desk", rose: Priori
 
 
 def test_who_cannot_begin_holds_up_nobody_in_the_line(desk: "Desk") -> None:
-    """Neither paused agents, nor those whose mail is delayed or blocked, nor those at work."""
+    """Neither paused agents nor those at work."""
     desk.adjust(max_running_turns=2)
     desk.send("operator", "boss")
     desk.begin("boss")
@@ -331,6 +331,22 @@ def test_who_cannot_begin_holds_up_nobody_in_the_line(desk: "Desk") -> None:
     desk.begin("rose")
     desk.do(Resume("iris"))
     assert isinstance(desk.do(BeginTurn("iris", 1)), NotBegun)
+
+
+@pytest.mark.parametrize("what", ["a note that rides along", "delayed mail", "blocked mail"])
+def test_what_wakes_nobody_holds_up_nobody(desk: "Desk", what: str) -> None:
+    """The line is made of deliverable mail only, however old the rest is."""
+    desk.adjust(max_running_turns=1)
+    match what:
+        case "delayed mail":
+            desk.send("operator", "iris", not_before=desk.now + 60)
+        case "blocked mail":
+            desk.adjust(hops=0)
+            desk.send("boss", "iris")
+        case _:
+            desk.do(BoxStarted("iris", "first start", wakes=False))
+    desk.send("operator", "rose")
+    desk.end(desk.begin("rose"))
 
 
 def test_who_has_rested_long_enough_stands_in_the_line_again(desk: "Desk") -> None:
