@@ -5,11 +5,13 @@ changes nothing twice.
 """
 
 import json
+import math
 import secrets
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import trio
 from attrs import define, field
@@ -22,28 +24,40 @@ from hive.directory import Directory
 SUBPROTOCOL = "hive.1"
 VERSION = 1
 FRAME_BYTES = 256 * 1024
-PART_CHARACTERS = 60_000
-"""Characters of a long body in one frame: at most four bytes each, and escaped."""
+PART_CHARACTERS = 40_000
+"""Characters of a long body in one frame: at most six bytes each."""
 
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 40.0
+BEAT_SECONDS = 10.0
 REPEAT_SECONDS = 20.0
-"""How long an unacknowledged command is repeated over fresh connections."""
+"""How long a lost daemon is tried again."""
+
+RETRY_SECONDS = 0.5
 
 Json = dict[str, Any]
 Event = tuple[int, float, str, Json]
 """An event of a lane: its number, its time, its type, its data."""
 
+Position = tuple[int, int | None]
+"""An event's number, and the boot that wrote it where the lane knows."""
+
+T = TypeVar("T")
+
 
 @define(eq=False)
 class Client:
-    """One conversation with a daemon."""
+    """One conversation with a daemon, after its greeting."""
 
+    place: Place
     _socket: WebSocketConnection
     welcome: Json = field(factory=dict, init=False)
+    _news: deque[Json] = field(factory=deque, init=False)
+    """Frames of lanes that came while an answer was awaited."""
 
     async def _send(self, op: str, **fields: object) -> None:
-        await self._socket.send_message(json.dumps({"op": op, **fields}))
+        # Text of any language travels as it is: escaped, a part of a body would outgrow its frame.
+        await self._socket.send_message(json.dumps({"op": op, **fields}, ensure_ascii=False))
 
     async def _receive(self) -> Json:
         text = await self._socket.get_message()
@@ -52,10 +66,21 @@ class Client:
             raise Failed(Status.NO_DAEMON, f"the daemon ended the conversation: {received['why']}")
         return received
 
-    async def greet(self, *lanes: str) -> None:
-        """Say hello and open lanes."""
-        await self._send("hello", v=VERSION, want=list(lanes))
-        self.welcome = await self._receive()
+    async def beat(self) -> None:
+        """Show now and then that somebody still listens: the daemon hangs up on the silent."""
+        try:
+            while True:
+                await trio.sleep(BEAT_SECONDS)
+                await self._send("beat", at={})
+        except ConnectionClosed:
+            pass  # whoever reads hears of it
+
+    async def greet(self, log_id: str | None = None, at: Mapping[str, Position] | None = None) -> None:
+        """Say hello; with positions, open these lanes after them."""
+        positions = {} if at is None else dict(at)
+        await self._send("hello", v=VERSION, log_id=log_id, want=list(positions), at=positions)
+        self._news.clear()
+        self.welcome = await self._until("welcome")
 
     async def get(self, what: str, **arguments: object) -> Any:
         """Ask for detail.  Raises `Failed` where it is refused."""
@@ -81,21 +106,31 @@ class Client:
             await self._send("part", id=key, n=start // PART_CHARACTERS, text=text, last=last)
 
     async def _answer(self, op: str, key: str) -> Json:
+        received = await self._until(op, key)
+        if not received["ok"]:
+            raise refused(received["error"]["code"], received["error"]["text"])
+        return received
+
+    async def _until(self, op: str, key: str | None = None) -> Json:
+        """The frame of that kind; news that come before it are kept for `news`."""
         with trio.move_on_after(ANSWER_SECONDS):
             while True:
                 received = await self._receive()
-                if received["op"] == op and received["id"] == key:
-                    if not received["ok"]:
-                        raise refused(received["error"]["code"], received["error"]["text"])
+                if received["op"] == op and received.get("id") == key:
                     return received
+                if received["op"] in ("ev", "snap"):
+                    self._news.append(received)
         raise Failed(Status.TIMEOUT, f"no answer within {ANSWER_SECONDS:.0f} s")
 
-    async def next_events(self) -> tuple[str, list[Event]]:
-        """The next events of any open lane.  Rows of snapshots are skipped."""
+    async def news(self) -> Json:
+        """The next frame of an open lane: events, or a piece of a snapshot."""
+        if self._news:
+            await trio.lowlevel.checkpoint()
+            return self._news.popleft()
         while True:
             received = await self._receive()
-            if received["op"] == "ev":
-                return received["lane"], [(e[0], e[1], e[2], e[3]) for e in received["e"]]
+            if received["op"] in ("ev", "snap"):
+                return received
 
 
 @asynccontextmanager
@@ -109,18 +144,20 @@ async def connected(candidates: Sequence[Place]) -> AsyncGenerator[Client, None]
         path = Directory(place.directory).operator_socket
         try:
             stream = await _dialled(path)
-        except OSError as error:
+        except (OSError, trio.TooSlowError) as error:
             tried.append(f"{place.directory} ({place.because}): {_why(error)}")
             continue
-        async with _conversation(stream) as client:
+        async with _conversation(place, stream) as client:
             yield client
         return
     listed = "".join(f"\n  {line}" for line in tried)
     raise Failed(Status.NO_DAEMON, f"no hive is running. Tried:{listed}\nStart one with: hive up")
 
 
-def _why(error: OSError) -> str:
+def _why(error: OSError | trio.TooSlowError) -> str:
     match error:
+        case trio.TooSlowError():
+            return "does not answer"
         case FileNotFoundError():
             return "no hive has run here"
         case ConnectionRefusedError():
@@ -137,10 +174,10 @@ async def _dialled(path: Path) -> trio.SocketStream:
 
 
 @asynccontextmanager
-async def _conversation(stream: trio.SocketStream) -> AsyncGenerator[Client, None]:
+async def _conversation(place: Place, stream: trio.SocketStream) -> AsyncGenerator[Client, None]:
     """Speak over a stream until the block is left; a lost daemon is a `Failed`."""
     try:
-        async with trio.open_nursery() as nursery:
+        async with stream, trio.open_nursery() as nursery:
             with trio.fail_after(CONNECT_SECONDS):
                 socket = await wrap_client_stream(
                     nursery,
@@ -150,7 +187,10 @@ async def _conversation(stream: trio.SocketStream) -> AsyncGenerator[Client, Non
                     subprotocols=[SUBPROTOCOL],
                     max_message_size=4 * FRAME_BYTES,
                 )
-            yield Client(socket)
+                client = Client(place, socket)
+                await client.greet()
+            nursery.start_soon(client.beat)
+            yield client
             with trio.move_on_after(1.0):
                 await socket.aclose()
             nursery.cancel_scope.cancel(reason="the conversation is over")
@@ -182,15 +222,30 @@ def _reason(error: HandshakeError) -> str:
 async def insist(candidates: Sequence[Place], name: str, arguments: Mapping[str, object]) -> Json:
     """Carry a command out, repeating it under its id over fresh connections until it is acknowledged."""
     key = secrets.token_hex(16)
-    deadline = trio.current_time() + REPEAT_SECONDS
-    asked = False
+
+    async def ask(client: Client) -> Json:
+        return await client.command(name, arguments, key)
+
+    return await persist(candidates, ask)
+
+
+async def persist(candidates: Sequence[Place], talk: Callable[[Client], Awaitable[T]]) -> T:
+    """Talk, over a fresh connection whenever one is lost, until `talk` comes to its end.
+
+    A daemon that was there and is lost is tried again for `REPEAT_SECONDS`; one that never was is not.
+    """
+    deadline = -math.inf
     while True:
+        met = False
         try:
             async with connected(candidates) as client:
-                asked = True
-                await client.greet()
-                return await client.command(name, arguments, key)
+                met = True
+                return await talk(client)
         except Failed as failed:
-            if not asked or failed.status is not Status.NO_DAEMON or trio.current_time() > deadline:
+            if failed.status is not Status.NO_DAEMON:
                 raise
-        await trio.sleep(0.5)
+            if met:
+                deadline = trio.current_time() + REPEAT_SECONDS
+            if trio.current_time() >= deadline:
+                raise
+        await trio.sleep(RETRY_SECONDS)
