@@ -18,6 +18,11 @@ EXCERPT_CHARACTERS = 240
 """Of a body in a list."""
 
 
+def flat(text: str) -> str:
+    """Somebody's words on one line, so that they cannot begin one of ours."""
+    return " ".join(text.split())
+
+
 # --- receiving -------------------------------------------------------------------------------------
 
 
@@ -47,7 +52,7 @@ def nothing_received(view: AgentView | None, now: float, *, stopping: bool) -> s
 def _claimed(one: ClaimedMail, now: float) -> str:
     notes = [
         f"Turn {past.turn} had this message before and ended as {past.outcome}; "
-        + (f"it had sent: {'; '.join(past.sent)}." if past.sent else "it had sent nothing.")
+        + (f"it had sent: {'; '.join(map(flat, past.sent))}." if past.sent else "it had sent nothing.")
         for past in one.redeliveries
     ]
     if notes:
@@ -92,7 +97,7 @@ def describe_inbox(page: MailPage, now: float) -> str:
 
 
 def _listed(mail: Mail, now: float) -> str:
-    excerpt = " ".join(mail.body.split())
+    excerpt = flat(mail.body)
     cut = excerpt if len(excerpt) <= EXCERPT_CHARACTERS else excerpt[:EXCERPT_CHARACTERS] + "…"
     age = duration(now - mail.created_at)
     return f"#{mail.number} ({mail.id}) {mail.state.value}, from {_sender(mail)}, {age} ago: {cut}"
@@ -106,8 +111,10 @@ def describe_agents(views: Iterable[AgentView], me: str, now: float) -> str:
 
 def _agent(view: AgentView, me: str, now: float) -> str:
     mine = " (you)" if view.name == me else ""
-    purpose = f"; {view.settings.purpose}" if view.settings.purpose else ""
-    said = f'; says "{view.status}" ({duration(now - (view.status_at or now))} ago)' if view.status else ""
+    purpose = f"; {flat(view.settings.purpose)}" if view.settings.purpose else ""
+    said = (
+        f'; says "{flat(view.status)}" ({duration(now - (view.status_at or now))} ago)' if view.status else ""
+    )
     return f"{view.name}{mine}: {view.settings.role}, {state_words(view, now)}{purpose}{said}"
 
 

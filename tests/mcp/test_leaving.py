@@ -20,7 +20,10 @@ async def test_an_endpoint_leaves_at_once_while_clients_wait_and_listen(house: "
         async def wait() -> None:
             answers.append(house.said(await newer.call_tool("recv", {"wait_seconds": 20})))
 
-        async with trio.open_nursery() as nursery, newer.listen(resource_subscriptions=["hive://inbox"]) as told:
+        async with (
+            trio.open_nursery() as nursery,
+            newer.listen(resource_subscriptions=["hive://inbox"]) as told,
+        ):
             nursery.start_soon(wait)
             await older.call_tool("whoami", {})
             await trio.sleep(0.2)
@@ -42,7 +45,11 @@ async def test_a_session_of_an_earlier_incarnation_is_unknown(house: "House") ->
         "jsonrpc": "2.0",
         "id": 1,
         "method": "initialize",
-        "params": {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}},
+        "params": {
+            "protocolVersion": "2025-11-25",
+            "capabilities": {},
+            "clientInfo": {"name": "t", "version": "1"},
+        },
     }
     headers = {"accept": "application/json, text/event-stream"}
     async with house.http("iris-token") as http:
@@ -58,7 +65,9 @@ async def test_a_session_of_an_earlier_incarnation_is_unknown(house: "House") ->
 
 
 @pytest.mark.parametrize("own_socket", [False, True])
-async def test_requests_between_two_incarnations_are_answered_by_the_next(house: "House", *, own_socket: bool) -> None:
+async def test_requests_between_two_incarnations_are_answered_by_the_next(
+    house: "House", *, own_socket: bool
+) -> None:
     """The sockets stay open, so nobody is refused."""
     await house.stop_endpoint()
     async with trio.open_nursery() as nursery:
