@@ -34,6 +34,7 @@ NO_BOUNDS = Limits(max_running_turns=10_000, mailbox_messages=10**9)
 POINTS = 300
 """Single operations measured for each size of the history."""
 
+WEEK_SECONDS = 7 * 24 * 3600.0
 BOXES = 1_000
 """Mailboxes the history is spread over."""
 
@@ -44,8 +45,7 @@ def main(folder: str | None = None, sizes: str = "10000,100000") -> None:
     """Measure everything and print it."""
     with tempfile.TemporaryDirectory(dir=folder) as place:
         root = Path(place)
-        flush = fsync(root)
-        print(f"fdatasync of 4 KiB on this disk: p50 {flush * MICROSECONDS:.0f} us\n")
+        print(f"fdatasync of 4 KiB on this disk: p50 {fsync(root):.0f} us\n")
         serial, grouped = floor_sends(root, 1), floor_sends(root, 100)
         cycle = floor_cycles(root)
         print(f"{'':34}{'hive':>12}{'bare SQLite':>14}{'ratio':>8}")
@@ -54,10 +54,12 @@ def main(folder: str | None = None, sizes: str = "10000,100000") -> None:
         for name, handle in (("lease, ack", by_lease), ("begin, end turn", by_turn)):
             for agents, floor in ((1, cycle), (10, grouped / 3), (100, grouped / 3)):
                 line(f"send, {name}/s, {agents} agents", trio.run(cycles, root, agents, handle), floor)
-        latencies = trio.run(wakes, root)
+        flush, latencies = fsync(root), trio.run(wakes, root)
         wake, late = (percentile(latencies, share) * MICROSECONDS for share in (0.5, 0.99))
         print(f"\nidle wake, send to held: p50 {wake:.0f} us, p99 {late:.0f} us;", end=" ")
-        print(f"fdatasync p50 + {wake - flush * MICROSECONDS:.0f} us\n")
+        print(
+            f"meanwhile fdatasync {(flush + fsync(root)) / 2:.0f} us and a thread and back {trio.run(hop):.0f} us\n"
+        )
         history(root, [int(size) for size in sizes.split(",")])
 
 
@@ -75,7 +77,7 @@ def percentile(values: list[float], share: float) -> float:
 
 
 def fsync(root: Path) -> float:
-    """Seconds to overwrite 4 KiB and sync it, as a reused log does; median."""
+    """Microseconds to overwrite 4 KiB and sync it, as a reused log does; median."""
     taken = []
     descriptor = os.open(root / "fsync", os.O_RDWR | os.O_CREAT)
     os.pwrite(descriptor, bytes(4096 * 64), 0)
@@ -86,7 +88,18 @@ def fsync(root: Path) -> float:
         os.fdatasync(descriptor)
         taken.append(time.perf_counter() - begun)
     os.close(descriptor)
-    return statistics.median(taken)
+    return statistics.median(taken) * MICROSECONDS
+
+
+async def hop() -> float:
+    """Microseconds to let a thread do nothing and come back; median.  A wake takes two."""
+    taken = []
+    for _ in range(POINTS):
+        await trio.sleep(0.001)
+        begun = time.perf_counter()
+        await trio.to_thread.run_sync(int)
+        taken.append(time.perf_counter() - begun)
+    return statistics.median(taken) * MICROSECONDS
 
 
 @contextmanager
@@ -276,11 +289,11 @@ def fill(store: SqliteStore, size: int) -> None:
         "id, recipient, thread, created_at, ready_at, settled_at, sender, kind, body, size, state, provenance"
     )
     marks = ", ".join("?" * 12)
-    now, rest = time.time(), ("operator", "message", BODY, len(BODY), "operator", "done")
+    then, rest = time.time() - WEEK_SECONDS, ("operator", "message", BODY, len(BODY), "done", "operator")
 
     def row(n: int) -> tuple[str | float, ...]:
         name = new_id("m")
-        return (name, f"a{n % BOXES}", name, now, now, now, *rest)
+        return (name, f"a{n % BOXES}", name, then, then, then, *rest)
 
     perform(store, *[AddAgent(f"a{n}") for n in range(BOXES)])
     for start in range(0, size, 50_000):

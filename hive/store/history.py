@@ -18,14 +18,16 @@ FAR = 2**62
 """Beyond every number: where a first page begins."""
 
 SEARCHED = 10_000
-"""Messages a page is looked for in, at most; further back one gets by `before`."""
+"""Messages a search looks through, at most; further back one gets by `before`."""
 
 MAILBOX = """
-SELECT * FROM (
-  SELECT * FROM message INDEXED BY message_box
-  WHERE recipient = :recipient AND number < :before ORDER BY number DESC LIMIT :searched
-) AS recent
-WHERE (:states = '[]' OR state IN (SELECT value FROM json_each(:states)))
+SELECT * FROM message INDEXED BY message_box
+WHERE recipient = :recipient AND number < :before
+  AND number >= iif(:states = '[]' AND :text = '', 0, coalesce((
+    SELECT number FROM message INDEXED BY message_box
+    WHERE recipient = :recipient AND number < :before
+    ORDER BY number DESC LIMIT 1 OFFSET :searched - 1), 0))
+  AND (:states = '[]' OR state IN (SELECT value FROM json_each(:states)))
   AND (:text = '' OR instr(lower(body), :text) OR instr(lower(sender), :text))
 ORDER BY number DESC LIMIT :limit
 """
@@ -94,7 +96,7 @@ def mailbox(db: sqlite3.Connection, recipient: str, search: Search) -> MailPage:
         "before": FAR if search.before is None else search.before,
         "states": json.dumps(tuple(search.states)),
         "text": search.text.lower(),
-        "searched": max(SEARCHED, search.limit + 1),
+        "searched": SEARCHED,
         "limit": search.limit + 1,
     }
     return _page(db.execute(MAILBOX, asked), search.limit)

@@ -322,7 +322,7 @@ def test_no_question_walks_through_the_history(desk: Desk, name: str) -> None:
     assert bool(walked) == (name in WALKING), plan
 
 
-FEW_ROWS = ("SCAN agent", "SCAN json_each", "SCAN CONSTANT ROW", "SCAN recent")
+FEW_ROWS = ("SCAN agent", "SCAN json_each", "SCAN CONSTANT ROW")
 
 
 def _bounded(step: str) -> bool:
