@@ -57,9 +57,7 @@ def main(folder: str | None = None, sizes: str = "10000,100000") -> None:
         flush, latencies = fsync(root), trio.run(wakes, root)
         wake, late = (percentile(latencies, share) * MICROSECONDS for share in (0.5, 0.99))
         print(f"\nidle wake, send to held: p50 {wake:.0f} us, p99 {late:.0f} us;", end=" ")
-        print(
-            f"meanwhile fdatasync {(flush + fsync(root)) / 2:.0f} us and a thread and back {trio.run(hop):.0f} us\n"
-        )
+        print(f"fdatasync {(flush + fsync(root)) / 2:.0f} us, a thread and back {trio.run(hop):.0f} us\n")
         history(root, [int(size) for size in sizes.split(",")])
 
 
