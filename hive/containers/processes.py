@@ -16,7 +16,7 @@ from typing import TypeAlias
 import trio
 from attrs import frozen
 
-DEATH_SECONDS = 5.0
+DEATH_SECONDS = 10.0
 """How long killed processes may take to be gone before we give up waiting."""
 
 PROC = Path("/proc")

@@ -10,7 +10,7 @@ import resource
 import shutil
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -80,6 +80,11 @@ class _Running:
         return family({self.identity, *self.started}, stats) | marked(self.mark, stats)
 
 
+def nothing_more(_agent: str) -> Mapping[str, str]:
+    """No variables beyond the driver's own."""
+    return {}
+
+
 @define(eq=False)
 class SubprocessDriver:
     """The driver that every machine has.  It isolates nothing."""
@@ -87,6 +92,9 @@ class SubprocessDriver:
     directory: Path
     path: str = PATH
     allowance: Allowance = Allowance()
+    environment: Callable[[str], Mapping[str, str]] = nothing_more
+    """Further variables for the processes of an agent's box."""
+
     _running: dict[str, _Running] = field(factory=dict, init=False)
     _starts: int = field(default=0, init=False)
 
@@ -141,7 +149,8 @@ class SubprocessDriver:
         shared = self.directory / "shared"
         for path in (state, shared):
             path.mkdir(parents=True, exist_ok=True)
-        seen_as = {"HIVE_AGENT": agent, "HIVE_STATE": str(state), "HIVE_SHARED": str(shared)}
+        paths = {"HIVE_AGENT": agent, "HIVE_STATE": str(state), "HIVE_SHARED": str(shared)}
+        seen_as = {**self.environment(agent), **paths}
         return Box(agent=agent, state_dir=state, shared_dir=shared, seen_as=seen_as)
 
     async def stop(self, agent: str, grace: float) -> None:

@@ -9,7 +9,6 @@ import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from random import Random
 from typing import TypeVar
 
 import trio
@@ -40,8 +39,7 @@ from hive.actors.protocol import (
 from hive.actors.records import begin_boot
 from hive.actors.tree import core_specs
 from hive.actors.turn import Parts
-from hive.agents.backend import Backend, Capabilities, Prompt, Session, SessionSpec, TurnRun
-from hive.agents.events import Result, TurnEvent
+from hive.agents.backend import Backend
 from hive.agents.registry import BackendParts, make_backend
 from hive.agents.shell import ShellAnswer
 from hive.agents.tokens import CliSession, Sessions
@@ -57,6 +55,7 @@ from hive.protocol.views import AgentView, JournalRow, StreamView, Violation
 from hive.store.batch import Handlers
 from hive.store.handlers import HANDLERS
 from hive.store.sqlite import SqliteStore, open_store
+from hive.testing.faults import CutBackend, Faults, SeededPauses
 from hive.testing.simulate import Simulation, simulate
 
 T = TypeVar("T")
@@ -69,25 +68,6 @@ CLIENT_SECONDS = 120.0
 
 
 @frozen
-class SeededPauses:
-    """Holds the writer now and then, at the two points where a kill hurts most."""
-
-    random: Random
-    longest: float = 0.02
-
-    async def before_commit(self) -> None:
-        """Nothing has happened yet."""
-        await trio.sleep(self._pause())
-
-    async def after_commit(self) -> None:
-        """The batch holds, and nobody has been told."""
-        await trio.sleep(self._pause())
-
-    def _pause(self) -> float:
-        return self.random.choice((0.0, 0.0, self.longest * self.random.random()))
-
-
-@frozen
 class SwarmTools:
     """The tools of a scripted agent, without an endpoint between: `send` and `recv`."""
 
@@ -96,7 +76,7 @@ class SwarmTools:
 
     async def call(self, name: str, arguments: Mapping[str, object]) -> ToolAnswer:
         """Call a tool.  Raises `ToolsDown` while the endpoint is cut off."""
-        if trio.current_time() < self.swarm.tools_back_at:
+        if trio.current_time() < self.swarm.faults.tools_back_at:
             raise ToolsDown("the endpoint of this swarm was cut off by its test")
         self.session.confirm()
         try:
@@ -137,78 +117,6 @@ class NoShell:
         raise BoxDown(f"{box.agent}'s box runs no commands such as {command!r}")
 
 
-@define(eq=False)
-class CutRun:
-    """A turn whose stream of events a test can cut: any read of it may meet a connection error."""
-
-    _run: TurnRun
-    _swarm: "Swarm"
-    _agent: str
-    _events: AsyncIterator[TurnEvent] = field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        """Take the events of the real turn."""
-        self._events = aiter(self._run)
-
-    def __aiter__(self) -> AsyncIterator[TurnEvent]:
-        """Iterate over the events until the cut."""
-        return self
-
-    async def __anext__(self) -> TurnEvent:
-        """The next event, or `ConnectionResetError`."""
-        self._swarm.reads += 1
-        with trio.CancelScope() as reading:
-            self._swarm.reading[self._agent] = reading
-            if self._swarm.reads == self._swarm.cut_read:
-                reading.cancel(reason="cut by the test")
-            return self._swarm.falsified(self._agent, await anext(self._events))
-        raise ConnectionResetError("the stream was cut by a test")
-
-    async def fold_in(self, prompt: Prompt) -> None:
-        """Pass it on."""
-        await self._run.fold_in(prompt)
-
-    async def cancel(self) -> None:
-        """Pass it on."""
-        await self._run.cancel()
-
-
-@frozen
-class CutSession:
-    """A session whose turns can be cut."""
-
-    session: Session
-    swarm: "Swarm"
-    agent: str
-
-    @asynccontextmanager
-    async def turn(self, prompt: Prompt) -> AsyncIterator[TurnRun]:
-        """Run a turn."""
-        self.swarm.prompts.append((self.agent, prompt))
-        async with self.session.turn(prompt) as run:
-            yield CutRun(run, self.swarm, self.agent)
-
-
-@frozen
-class CutBackend:
-    """A backend whose turns can be cut."""
-
-    backend: Backend
-    swarm: "Swarm"
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """Those of the real one, unless the test wants no mail folded in."""
-        capabilities = self.backend.capabilities
-        return evolve(capabilities, fold_in=capabilities.fold_in and self.swarm.folds_in)
-
-    @asynccontextmanager
-    async def open(self, spec: SessionSpec) -> AsyncIterator[Session]:
-        """Open a session."""
-        async with self.backend.open(spec) as session:
-            yield CutSession(session, self.swarm, spec.agent)
-
-
 @frozen
 class Daemon:
     """One start of the daemon."""
@@ -242,25 +150,7 @@ class Swarm:
     """Backends of a test's own, by the word in an agent's settings."""
 
     boxes: FakeDriver = field(init=False)
-    tools_back_at: float = field(default=0.0, init=False)
-    """Until this moment of virtual time no tool can be reached."""
-
-    folds_in: bool = field(default=True, init=False)
-    """Whether mail is folded into running turns."""
-
-    prompts: list[tuple[str, Prompt]] = field(factory=list, init=False)
-    """Every prompt that any turn began with."""
-
-    reads: int = field(default=0, init=False)
-    """How often the event stream of any turn has been read."""
-
-    cut_read: int | None = field(default=None, init=False)
-    """Which of these reads meets a connection error."""
-
-    failures: dict[str, list[Result]] = field(factory=dict, init=False)
-    """How the next turns of an agent end, whatever its backend says."""
-
-    reading: dict[str, trio.CancelScope] = field(factory=dict, init=False)
+    faults: Faults = field(factory=Faults, init=False)
     journal: list[JournalRow] = field(factory=list, init=False)
     violations: list[Violation] = field(factory=list, init=False)
     boots: int = field(default=0, init=False)
@@ -295,6 +185,7 @@ class Swarm:
             inline=True,
             pauses=pauses,
             handlers=self.handlers,
+            faults=self.faults.on_commit,
         ) as store:
             store.hints.deaf = self.deaf
             store.subscribe(self._on_commit)
@@ -325,16 +216,11 @@ class Swarm:
         if settings.backend in self.backends:
             return self.backends[settings.backend]
         parts = BackendParts(self._open_tools, NoShell(), self.simulation.wall)
-        return CutBackend(make_backend(settings.backend, parts), self)
+        return CutBackend(make_backend(settings.backend, parts), self.faults)
 
     @asynccontextmanager
     async def _open_tools(self, session: CliSession) -> AsyncIterator[Tools]:
         yield SwarmTools(self, session)
-
-    def falsified(self, agent: str, event: TurnEvent) -> TurnEvent:
-        """The event, or what a test wants to see in place of a result."""
-        wanted = self.failures.get(agent)
-        return wanted.pop(0) if wanted and isinstance(event, Result) else event
 
     def _on_commit(self, rows: Sequence[JournalRow], _stream: Sequence[tuple[str, StreamView]]) -> None:
         self.journal.extend(rows)
@@ -480,12 +366,12 @@ class Swarm:
 
     def kill_backend(self, agent: str) -> None:
         """Cut the event stream of the turn that runs, if one does."""
-        if (reading := self.reading.get(agent)) is not None:
+        if (reading := self.faults.reading.get(agent)) is not None:
             reading.cancel(reason="cut by the test")
 
     def cut_tools(self, seconds: float = 1.0) -> None:
         """Let no agent reach its tools for so long."""
-        self.tools_back_at = trio.current_time() + seconds
+        self.faults.tools_back_at = trio.current_time() + seconds
 
     def kill_box(self, agent: str) -> None:
         """Break an agent's box."""
@@ -498,6 +384,10 @@ class Swarm:
             self._daemon.scope.cancel(reason="killed by the test")
             self.boxes.break_all()
 
+    def fill_disk(self, *, full: bool = True) -> None:
+        """Let every commit fail, or hold again."""
+        self.faults.disk_full = full
+
     def jump_wall(self, seconds: float) -> None:
         """Set the wall clock forward or back."""
         self.simulation.jump_wall(seconds)
@@ -507,36 +397,6 @@ class Swarm:
         self.deaf = True
         if self._daemon is not None:
             self._daemon.store.hints.deaf = True
-
-
-@define(eq=False)
-class AtStep(trio.abc.Instrument):
-    """Does something before the `step`-th step of any task after `arm`, and counts the steps."""
-
-    step: int | None
-    """None only counts."""
-
-    steps: int = field(default=0, init=False)
-    struck: bool = field(default=False, init=False)
-    _strike: Callable[[], None] | None = field(default=None, init=False)
-
-    def arm(self, strike: Callable[[], None]) -> None:
-        """From now on steps count."""
-        self._strike = strike
-
-    def disarm(self) -> None:
-        """From now on they do not."""
-        self._strike = None
-
-    def before_task_step(self, task: trio.lowlevel.Task) -> None:
-        """Called by Trio."""
-        del task
-        if self._strike is None:
-            return
-        self.steps += 1
-        if self.steps == self.step:
-            self.struck = True
-            self._strike()
 
 
 def _is_quiet(view: AgentView) -> bool:

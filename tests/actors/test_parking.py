@@ -45,7 +45,7 @@ def fail(error: ErrorClass, seconds: float | None = None) -> Callable[[Swarm], A
 
     async def enter(swarm: Swarm) -> None:
         until = None if seconds is None else swarm.simulation.wall() + seconds
-        swarm.failures["iris"] = [Result(error=error, detail="as the test wants", until=until)]
+        swarm.faults.failures["iris"] = [Result(error=error, detail="as the test wants", until=until)]
         await swarm.send("iris", "!say a turn to fail")
         await swarm.until(lambda: bool(reasons(swarm)))
 

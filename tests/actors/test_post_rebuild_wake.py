@@ -22,7 +22,8 @@ from hive.store.handlers import HANDLERS
 from hive.store.transaction import Transaction
 from hive.store.turns import begin_turn
 from hive.testing import Simulation
-from hive.testing.swarm import AtStep, Swarm, run_swarm
+from hive.testing.faults import AtStep
+from hive.testing.swarm import Swarm, run_swarm
 
 Strike = Callable[[Swarm, str], Callable[[], None]]
 
@@ -114,8 +115,8 @@ async def rebuild(swarm: Swarm, case: Case, instrument: AtStep, blow: Blow) -> i
         await swarm.until(lambda: swarm.agent(case.agent).open_turn is not None)
 
     instrument.arm(VICTIMS[blow.victim](swarm, case.agent))
-    before = swarm.reads
-    swarm.cut_read = None if blow.cut_read is None else before + blow.cut_read
+    before = swarm.faults.reads
+    swarm.faults.cut_read = None if blow.cut_read is None else before + blow.cut_read
 
     async def send() -> None:
         await trio.sleep(swarm.simulation.random.choice((0.0, 0.01, 0.05, 1.0)))
@@ -136,7 +137,7 @@ async def rebuild(swarm: Swarm, case: Case, instrument: AtStep, blow: Blow) -> i
         assert swarm.drove_a_turn(message), f"{message} ({mail.kind}, {mail.state}) has driven no turn"
         assert mail.state is State.DONE
     assert_delivered_means_held(swarm.journal)
-    return swarm.reads - before
+    return swarm.faults.reads - before
 
 
 def restart_notes(swarm: Swarm, agent: str) -> list[str]:

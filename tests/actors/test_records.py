@@ -14,7 +14,6 @@ from hive.store.sqlite import SqliteStore, open_store
 
 def test_a_new_boot_begins_when_everything_of_the_old_one_is_dead(tmp_path: Path) -> None:
     """The leader of the box, what runs in it, and what that started; real processes and the real clock."""
-
     driver = SubprocessDriver(tmp_path)
     started: list[trio.Process] = []
 

@@ -124,7 +124,7 @@ def test_mail_that_the_model_fetched_itself_is_seen_when_the_tool_came_back(seed
     """`recv` claims into the turn that runs; its result in the event stream is the evidence."""
 
     async def story(swarm: Swarm) -> None:
-        swarm.folds_in = False
+        swarm.faults.folds_in = False
         await swarm.add("iris")
         first = await swarm.send("iris", "!wait 5\n!call hive/recv {}\n!say fetched")
         await swarm.until(lambda: swarm.mail(first.id).state is State.CLAIMED)

@@ -1,0 +1,171 @@
+"""What can be done to a simulated hive from inside: streams that break, disks that fill, commits that dawdle.
+
+The rule kept here: a fault is state that a test sets; who meets it finds it there, at its own time.
+"""
+
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from random import Random
+
+import trio
+from attrs import define, evolve, field, frozen
+
+from hive.agents.backend import Backend, Capabilities, Prompt, Session, SessionSpec, TurnRun
+from hive.agents.events import Result, TurnEvent
+
+
+@define(eq=False)
+class Faults:
+    """What is wrong at the moment."""
+
+    disk_full: bool = False
+    """Every commit fails."""
+
+    tools_back_at: float = 0.0
+    """Until this moment of virtual time no tool can be reached."""
+
+    folds_in: bool = True
+    """Whether mail is folded into running turns."""
+
+    reads: int = 0
+    """How often the event stream of any turn has been read."""
+
+    cut_read: int | None = None
+    """Which of these reads meets a connection error."""
+
+    failures: dict[str, list[Result]] = field(factory=dict)
+    """How the next turns of an agent end, whatever its backend says."""
+
+    reading: dict[str, trio.CancelScope] = field(factory=dict)
+    """The read that waits, by agent."""
+
+    def on_commit(self) -> None:
+        """Called at every commit of the store."""
+        if self.disk_full:
+            raise sqlite3.OperationalError("database or disk is full")
+
+    def falsified(self, agent: str, event: TurnEvent) -> TurnEvent:
+        """The event, or what a test wants to see in place of a result."""
+        wanted = self.failures.get(agent)
+        return wanted.pop(0) if wanted and isinstance(event, Result) else event
+
+
+@frozen
+class SeededPauses:
+    """Holds the writer now and then, at the two points where a kill hurts most."""
+
+    random: Random
+    longest: float = 0.02
+
+    async def before_commit(self) -> None:
+        """Nothing has happened yet."""
+        await trio.sleep(self._pause())
+
+    async def after_commit(self) -> None:
+        """The batch holds, and nobody has been told."""
+        await trio.sleep(self._pause())
+
+    def _pause(self) -> float:
+        return self.random.choice((0.0, 0.0, self.longest * self.random.random()))
+
+
+@define(eq=False)
+class CutRun:
+    """A turn whose stream of events a test can cut: any read of it may meet a connection error."""
+
+    _run: TurnRun
+    _faults: Faults
+    _agent: str
+    _events: AsyncIterator[TurnEvent] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Take the events of the real turn."""
+        self._events = aiter(self._run)
+
+    def __aiter__(self) -> AsyncIterator[TurnEvent]:
+        """Iterate over the events until the cut."""
+        return self
+
+    async def __anext__(self) -> TurnEvent:
+        """The next event, or `ConnectionResetError`."""
+        self._faults.reads += 1
+        with trio.CancelScope() as reading:
+            self._faults.reading[self._agent] = reading
+            if self._faults.reads == self._faults.cut_read:
+                reading.cancel(reason="cut by the test")
+            return self._faults.falsified(self._agent, await anext(self._events))
+        raise ConnectionResetError("the stream was cut by a test")
+
+    async def fold_in(self, prompt: Prompt) -> None:
+        """Pass it on."""
+        await self._run.fold_in(prompt)
+
+    async def cancel(self) -> None:
+        """Pass it on."""
+        await self._run.cancel()
+
+
+@frozen
+class CutSession:
+    """A session whose turns can be cut."""
+
+    session: Session
+    faults: Faults
+    agent: str
+
+    @asynccontextmanager
+    async def turn(self, prompt: Prompt) -> AsyncIterator[TurnRun]:
+        """Run a turn."""
+        async with self.session.turn(prompt) as run:
+            yield CutRun(run, self.faults, self.agent)
+
+
+@frozen
+class CutBackend:
+    """A backend whose turns can be cut."""
+
+    backend: Backend
+    faults: Faults
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Those of the real one, unless the test wants no mail folded in."""
+        capabilities = self.backend.capabilities
+        return evolve(capabilities, fold_in=capabilities.fold_in and self.faults.folds_in)
+
+    @asynccontextmanager
+    async def open(self, spec: SessionSpec) -> AsyncIterator[Session]:
+        """Open a session."""
+        async with self.backend.open(spec) as session:
+            yield CutSession(session, self.faults, spec.agent)
+
+
+@define(eq=False)
+class AtStep(trio.abc.Instrument):
+    """Does something before the `step`-th step of any task after `arm`, and counts the steps."""
+
+    step: int | None
+    """None only counts."""
+
+    steps: int = field(default=0, init=False)
+    struck: bool = field(default=False, init=False)
+    _strike: Callable[[], None] | None = field(default=None, init=False)
+
+    def arm(self, strike: Callable[[], None]) -> None:
+        """From now on steps count."""
+        self._strike = strike
+
+    def disarm(self) -> None:
+        """From now on they do not."""
+        self._strike = None
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        """Called by Trio."""
+        del task
+        if self._strike is None:
+            return
+        self.steps += 1
+        if self.steps == self.step:
+            self.struck = True
+            self._strike()
