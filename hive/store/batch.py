@@ -78,7 +78,11 @@ class Committed:
 
 @frozen
 class NotCommitted:
-    """Nothing of it holds."""
+    """Nothing of it holds.
+
+    If this process dies before the next commit, a transaction whose sync failed may be found in the log
+    after all; the queue it came from is gone by then, so nothing of it is applied twice.
+    """
 
     error: sqlite3.Error
 
