@@ -88,6 +88,9 @@ class Boxes:
         """The agent's box, started if need be.  Raises `BoxDown` where it cannot be up now."""
         await self.tend(agent, start=True)
         known, view = self._known.get(agent), self._store.reader.agent(agent)
+        if known is None and view is not None:
+            cause = f"this hive has no driver {view.settings.driver!r}"
+            await self._store.submit(commands.BoxDown(agent, cause)).outcome()
         if known is None or known.start is None or view is None:
             raise BoxDown(f"{agent}'s box cannot be up now; see its park reasons")
         return Up(known.start.box, known.leader, view.epoch)
@@ -140,7 +143,7 @@ class Boxes:
     def _know(self, agent: str) -> _Known | None:
         view = self._store.reader.agent(agent)
         if agent not in self._known:
-            if view is None or view.removed_at is not None:
+            if view is None or view.removed_at is not None or view.settings.driver not in self._drivers:
                 return None
             self._known[agent] = _Known(self._drivers[view.settings.driver])
         return self._known[agent]

@@ -30,7 +30,7 @@ from hive.protocol.commands import (
     TurnBegun,
     Withdraw,
 )
-from hive.protocol.errors import StoreUnavailable
+from hive.protocol.errors import HiveRefusal, StoreUnavailable
 from hive.protocol.limits import Limits
 from hive.store.hints import Hints
 from hive.store.port import Store, Ticket
@@ -112,7 +112,7 @@ class Turn:
         """
         try:
             up = await self._parts.boxes.bring_up(self._agent)
-        except (BoxDown, StoreUnavailable, trio.TooSlowError) as error:
+        except (BoxDown, HiveRefusal, OSError, trio.TooSlowError) as error:
             return NotBegun(str(error) or "its box does not answer")
         token = self._parts.sessions.mint(self._agent)
         try:

@@ -6,7 +6,7 @@ import pytest
 import trio
 
 from hive.actors.boxes import LONGEST_DELAY_SECONDS
-from hive.protocol.commands import Park, RemoveAgent, Resume
+from hive.protocol.commands import AddAgent, Park, RemoveAgent, Resume, Settings
 from hive.protocol.mail import Kind, Mail, State
 from hive.protocol.parking import Reason
 from hive.testing.swarm import Swarm, run_swarm
@@ -101,6 +101,20 @@ def test_a_box_that_cannot_be_started_parks_its_agent_until_it_can(seed: int) ->
         assert swarm.drove_a_turn(sent.id)
 
     run_swarm(story, seed)
+
+
+def test_an_agent_whose_driver_is_not_here_is_parked_and_says_so() -> None:
+    """A hive moved to another machine may lack what its agents lived in."""
+
+    async def story(swarm: Swarm) -> None:
+        await swarm.perform(AddAgent("iris", Settings(driver="nspawn")))
+        sent = await swarm.send("iris", "!say where am I")
+        await trio.sleep(60)
+        (parked,) = swarm.agent("iris").parked
+        assert (parked.reason, parked.detail) == (Reason.BOX_DOWN, "this hive has no driver 'nspawn'")
+        assert swarm.mail(sent.id).state is State.READY
+
+    run_swarm(story, 0)
 
 
 @seeds

@@ -1,5 +1,6 @@
 """The disk fills and has room again: nothing starts that could not be recorded, and no verdict is lost."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -77,7 +78,11 @@ def test_whatever_dies_while_the_disk_is_full_is_back_when_there_is_room(seed: i
         sent = await swarm.send("iris", "!wait 10\n!say at last")
         await swarm.until(lambda: swarm.mail(sent.id).state is State.CLAIMED)
         await fill(swarm)
-        blows = [partial(swarm.kill_loop, "iris"), partial(swarm.kill_box, "iris"), swarm.kill_watcher]
+        blows: list[Callable[[], None]] = [
+            partial(swarm.kill_loop, "iris"),
+            partial(swarm.kill_box, "iris"),
+            swarm.kill_watcher,
+        ]
         blows += [swarm.kill_broker, swarm.kill_steward, swarm.kill_writer]
         swarm.simulation.random.shuffle(blows)
         for blow in blows:
