@@ -137,10 +137,8 @@ def _watched(scope: Scope, receive: Receive, send: Send) -> tuple[Receive, Send]
         if over:  # the SDK answers a second time where a session ends under a notification
             return
         over = message["type"] == "http.response.body" and not message.get("more_body", False)
-        # Looked at before: hypercorn reports a disconnect as soon as the answer is complete.
-        there = not delivery.gone.is_set()
         await send(message)
-        if over and there:
+        if over:
             delivery.arrived()
 
     return hear, say

@@ -1,6 +1,6 @@
 """A command that an agent's tool asks for: what its answer can be trusted to mean."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 import trio
@@ -8,15 +8,17 @@ from attrs import define, evolve, field
 from trio.testing import MockClock
 
 from hive.actors import ActorCrashed, ActorStopped, Request
-from hive.actors.protocol import Perform
+from hive.actors.protocol import BROKER
 from hive.mcp.desk import ANSWER_SECONDS, Desk
-from hive.mcp.parts import log_error
+from hive.mcp.parts import Broker, log_error
 from hive.protocol.commands import Once, Send
 from hive.protocol.errors import StoreUnavailable
 from hive.protocol.mail import Provenance
 
 if TYPE_CHECKING:
     from tests.mcp.conftest import House
+
+T = TypeVar("T")
 
 SEND = Send("iris", "rose", "hello", Provenance.AGENT)
 CRASHED = ActorCrashed("broker", RuntimeError())
@@ -30,16 +32,15 @@ class Shaky:
     house: "House"
     falls: list[Exception] = field(factory=list)
 
-    async def ask(self, request: Request[object]) -> object:
+    async def ask(self, request: Request[T]) -> T:
         """Carry out what was asked; say so or not."""
-        assert isinstance(request, Perform)
-        answer = await self.house.hive.ref("broker").ask(request)
+        answer = await self.house.hive.ref(BROKER).ask(request)
         if self.falls:
             raise self.falls.pop()
         return answer
 
 
-def desk_with(house: "House", broker: object) -> Desk:
+def desk_with(house: "House", broker: Broker) -> Desk:
     """A desk at another broker."""
     return Desk(evolve(house.parts, broker=broker))
 
@@ -70,13 +71,16 @@ async def test_a_broker_that_never_answers_is_not_waited_for_for_ever(
     """Even a caller that is cancelled waits for its outcome, but not longer than this."""
 
     class Mute:
-        async def ask(self, _: object) -> object:
+        async def ask(self, request: Request[T]) -> T:
             await trio.sleep_forever()
+            raise AssertionError
 
     before = trio.current_time()
-    with trio.CancelScope() as scope, pytest.raises(StoreUnavailable):
+    desk = desk_with(quiet_house, Mute())
+    with trio.CancelScope() as scope:
         scope.cancel()
-        await desk_with(quiet_house, Mute()).perform(SEND)
+        with pytest.raises(StoreUnavailable):
+            await desk.perform(SEND)
 
     assert trio.current_time() - before == pytest.approx(ANSWER_SECONDS)
     assert isinstance(quiet_house.errors.pop(), trio.TooSlowError)

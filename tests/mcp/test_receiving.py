@@ -1,14 +1,16 @@
 """Taking mail: into the running turn, or on a lease; and nothing is lost by whoever gives up."""
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 import trio
 import trio.testing
-from attrs import define, field
+from attrs import define, evolve, field
 from trio.testing import MockClock
 
+from hive.actors import Request
+from hive.actors.protocol import BROKER
 from hive.mcp.delivery import Delivery
 from hive.mcp.desk import Call, Desk
 from hive.mcp.identity import Caller
@@ -21,6 +23,8 @@ from hive.protocol.outcome import Outcome
 if TYPE_CHECKING:
     from hive.agents.tokens import CliSession
     from tests.mcp.conftest import House
+
+T = TypeVar("T")
 
 NOTHING = "No mail is waiting."
 
@@ -203,6 +207,33 @@ async def test_recv_finds_mail_whose_hint_was_lost(autojump_clock: MockClock, qu
     assert trio.current_time() - before == pytest.approx(10)
 
 
+@define(eq=False)
+class Late:
+    """A broker behind whose empty answer mail comes."""
+
+    house: "House"
+    came: bool = False
+
+    async def ask(self, request: Request[T]) -> T:
+        """Carry out what was asked, and send mail once."""
+        answer = await self.house.hive.ref(BROKER).ask(request)
+        if not self.came:
+            self.came = True
+            await self.house.mail("iris", "just in time")
+        return answer
+
+
+async def test_mail_that_comes_between_the_look_and_the_wait_is_found(
+    autojump_clock: MockClock, quiet_house: "House"
+) -> None:
+    """The hint was marked before the look."""
+    calls, before = Calls(quiet_house), trio.current_time()
+    calls.desk = Desk(evolve(quiet_house.parts, broker=Late(quiet_house)))
+
+    assert "just in time" in await calls.make(CLIENT, "recv", wait_seconds=20)
+    assert trio.current_time() == pytest.approx(before, abs=1)
+
+
 async def test_a_newer_recv_ends_the_older_one_empty(autojump_clock: MockClock, quiet_house: "House") -> None:
     """Who gave up and asks again does not compete with itself; another credential is not touched."""
     calls = Calls(quiet_house)
@@ -289,10 +320,9 @@ async def test_an_answer_that_was_lost_gives_its_mail_back(
     lost = calls.call(caller)
     await recv(lost, RecvArguments())
     lost.delivery.lose()
+    assert session is None or not session.unconfirmed
     await calls.make(caller, "whoami")
     await quiet_house.until(lambda: quiet_house.states("iris")[-1] == "ready")
-
-    assert session is None or not session.unconfirmed
 
 
 async def test_a_client_that_has_left_is_given_nothing(

@@ -46,6 +46,17 @@ async def test_mail_of_a_running_cli_is_its_agents_and_belongs_to_its_turn(house
     assert (mail.provenance, mail.cause, mail.hops) == (Provenance.AGENT, f"turn:{session.turn}", 1)
 
 
+async def test_what_a_client_sends_counts_the_hops_of_what_it_holds(house: "House") -> None:
+    """From outside or not: a chain of mail through an agent's own client is a chain."""
+    session = await house.begin_with("iris", "go")
+    async with house.client("iris", session.token) as iris, house.client("rose") as rose:
+        house.said(await iris.call_tool("send", {"to": "rose", "body": "one"}))
+        house.said(await rose.call_tool("recv", {}))
+        house.said(await rose.call_tool("send", {"to": "iris", "body": "two"}))
+
+    assert house.store.reader.mailbox("iris").mail[0].hops == 2
+
+
 async def test_each_credential_sees_its_own_tools(house: "House", era: str) -> None:
     """Tools that end leases are for those who hold leases."""
     session = await house.begin_with("iris", "go")
