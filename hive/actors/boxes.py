@@ -5,6 +5,7 @@ The rule kept here: what is announced follows from what changed, never from who 
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import assert_never
 
 import trio
@@ -96,11 +97,12 @@ class Boxes:
         return Up(known.start.box, known.leader, view.epoch)
 
     async def is_up(self, agent: str, up: Up) -> bool:
-        """Whether the box still runs that was up then: a re-read."""
+        """Whether the box still runs that was up then: a re-read.  One that cannot be read does not."""
         known = self._known.get(agent)
-        if known is None:
-            return False
-        return (await self._status(known, agent)).leader == up.leader
+        if known is not None:
+            with suppress(OSError, trio.TooSlowError):
+                return (await self._status(known, agent)).leader == up.leader
+        return False
 
     def concerned(self) -> tuple[str, ...]:
         """The agents with a box to look after: one that was up, or one that the store misses."""

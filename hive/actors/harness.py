@@ -6,6 +6,7 @@ holds one turn at most.
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import assert_never
 
 from attrs import define, field, frozen
@@ -100,7 +101,8 @@ class Harness(Actor):
                 assert_never(step)
 
     def _begin(self, view: AgentView, ctx: Context) -> None:
-        self._turn = Turn(self.parts, self.agent, view.settings, ctx.incarnation)
+        look_again = partial(ctx.me.tell, Look(), urgent=True)
+        self._turn = Turn(self.parts, self.agent, view.settings, ctx.incarnation, look_again)
         ctx.spawn(self._run, self._turn, ctx)
 
     async def _run(self, turn: Turn, ctx: Context) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,12 @@ from hive.actors.turn import CANCEL_SECONDS
 from hive.agents.backend import Capabilities, Prompt, SessionSpec
 from hive.agents.events import ErrorClass, PromptAccepted, Result, TurnEvent
 from hive.containers.port import BoxDown
-from hive.protocol.commands import BeginTurn, CancelTurn, Lift, Resume, Settings, TurnBegun
+from hive.protocol.commands import BeginTurn, CancelTurn, Lift, Pause, Resume, Settings, TurnBegun
 from hive.protocol.limits import Limits
 from hive.protocol.mail import Kind, State
 from hive.protocol.parking import Reason
 from hive.testing import Simulation
+from hive.testing.faults import AtStep
 from hive.testing.swarm import Swarm, run_swarm
 
 seeds = pytest.mark.parametrize("seed", range(5))
@@ -290,6 +292,9 @@ class Rogue:
     deed: Callable[[], None] | None = None
     """Done once, before its first event of its own."""
 
+    mute: bool = False
+    """Whether it says nothing at all, not even that it was given its prompt."""
+
     prompt: Prompt | None = None
     given: int = 0
 
@@ -320,6 +325,8 @@ class Rogue:
     async def __anext__(self) -> TurnEvent:
         """What the test said, or the end, or nothing for ever."""
         await trio.lowlevel.checkpoint()
+        if self.mute:
+            await trio.sleep_forever()
         if self.given == 0:
             assert self.prompt is not None
             self.given = 1
@@ -400,6 +407,33 @@ def test_a_backend_that_does_not_stop_is_left_after_a_while() -> None:
         assert last_outcome(swarm) == "cancelled"
 
     run_swarm(story, 0)
+
+
+def test_a_turn_hears_at_once_that_it_has_to_stop_however_early_that_is() -> None:
+    """Asked at any step of its beginning, also between its commit and the moment it knows of it."""
+
+    def pause(swarm: Swarm) -> None:
+        swarm.store.submit(Pause("iris", now=True))
+
+    def play(step: int | None) -> AtStep:
+        instrument = AtStep(step)
+
+        async def story(swarm: Swarm) -> None:
+            swarm.backends["rogue"] = Rogue(mute=True)
+            await swarm.add("iris", Settings(backend="rogue"))
+            instrument.arm(partial(pause, swarm))
+            await swarm.send("iris", "hello")
+            await trio.sleep(CANCEL_SECONDS + 2.0)
+            instrument.disarm()
+            assert (swarm.agent("iris").open_turn is None) == instrument.struck
+
+        run_swarm(story, 0, instruments=[instrument])
+        return instrument
+
+    steps = play(None).steps
+    assert steps >= 30
+    for step in range(1, steps - 10):
+        assert play(step).struck
 
 
 def test_a_harness_that_always_crashes_is_parked_and_says_why() -> None:
