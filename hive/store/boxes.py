@@ -15,14 +15,15 @@ COLUMNS = frozenset({"type_", "agent", "subject"})
 
 
 def box_started(tx: Transaction, command: BoxStarted) -> int:
-    """A box came up: next epoch, restart note, `box_down` lifted."""
+    """A box came up: next epoch, `box_down` lifted, and from the second start on a restart note."""
     epoch: int = live_agent(tx, command.agent)["epoch"] + 1
     cause = mended(command.cause)
     tx.execute("UPDATE agent SET epoch = ? WHERE name = ?", epoch, command.agent)
     tx.journal("box.started", command.agent, command.agent, epoch=epoch, cause=cause)
     lift_reason(tx, command.agent, Reason.BOX_DOWN, by="box")
-    text = f"Your box was started: {cause}. What ran in it before is gone; files are where they were."
-    leave_restart_note(tx, command.agent, text, wakes=command.wakes)
+    if epoch > 1 or command.wakes:
+        text = f"Your box was started: {cause}. What ran in it before is gone; files are where they were."
+        leave_restart_note(tx, command.agent, text, wakes=command.wakes)
     return epoch
 
 

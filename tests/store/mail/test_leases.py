@@ -50,7 +50,8 @@ def test_a_client_gets_as_many_as_it_asks_for_urgent_first(
 
 def test_a_client_also_gets_notes_that_wake_nobody_but_no_delayed_mail(desk: "Desk") -> None:
     """It is awake already."""
-    desk.do(BoxStarted("iris", "first start", wakes=False))
+    for cause in ("first start", "moved"):
+        desk.do(BoxStarted("iris", cause, wakes=False))
     desk.send("operator", "iris", not_before=desk.now + 60)
     assert len(desk.do(Lease("iris", "client", 32))) == 1
 

@@ -71,6 +71,8 @@ def test_without_deliverable_mail_no_turn_begins(desk: "Desk") -> None:
     """Delayed mail says when; a note that only rides along is no reason."""
     assert desk.do(BeginTurn("iris", 1)) == NotBegun("no mail waits")
     desk.do(BoxStarted("iris", "first start", wakes=False))
+    assert desk.box("iris") == (), "a first start is nothing to be told of"
+    desk.do(BoxStarted("iris", "moved", wakes=False))
     assert desk.do(BeginTurn("iris", 1)) == NotBegun("no mail waits")
     desk.send("operator", "iris", "later", not_before=desk.now + 60)
     assert desk.do(BeginTurn("iris", 1)) == NotBegun("no mail waits", desk.now + 60)
@@ -142,7 +144,8 @@ def test_bytes_hold_back_neither_the_first_urgent_nor_the_first_normal_message(d
 def test_a_note_rides_along_without_taking_a_place(desk: "Desk") -> None:
     """Else a batch of one could never be a batch of one."""
     desk.send("operator", "iris")
-    desk.do(BoxStarted("iris", "rebuilt", wakes=False))
+    for cause in ("first start", "rebuilt"):
+        desk.do(BoxStarted("iris", cause, wakes=False))
     begun = desk.begin("iris", messages=1)
     assert [held.mail.wakes for held in begun.messages] == [False, True]
 
