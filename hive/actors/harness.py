@@ -6,7 +6,6 @@ holds one turn at most.
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import assert_never
 
 from attrs import define, field, frozen
@@ -101,8 +100,7 @@ class Harness(Actor):
                 assert_never(step)
 
     def _begin(self, view: AgentView, ctx: Context) -> None:
-        look_again = partial(ctx.me.tell, Look(), urgent=True)
-        self._turn = Turn(self.parts, self.agent, view.settings, ctx.incarnation, look_again)
+        self._turn = Turn(self.parts, self.agent, view.settings, ctx.incarnation)
         ctx.spawn(self._run, self._turn, ctx)
 
     async def _run(self, turn: Turn, ctx: Context) -> None:

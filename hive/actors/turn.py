@@ -70,9 +70,6 @@ class Turn:
     _agent: str
     _settings: Settings
     _incarnation: int
-    _has_begun: Callable[[], None]
-    """Called when it holds its mail: who looked in vain until then has to look again."""
-
     in_hand: InHand | None = field(default=None, init=False)
     """What it holds, once it has begun."""
 
@@ -141,7 +138,6 @@ class Turn:
         """Have the mail in hand; give it back with a verdict."""
         self.in_hand = InHand(begun.turn, up.epoch)
         token.turn = begun.turn
-        self._has_begun()
         try:
             spec = SessionSpec(self._agent, self._settings, token, up.box)
             self._say(*lines.header(begun.turn, begun.messages))

@@ -65,6 +65,7 @@ def test_mail_that_waits_when_the_disk_fills_is_driven_when_there_is_room(seed: 
         swarm.fill_disk(full=False)
         await swarm.settle()
         assert swarm.drove_a_turn(sent.id)
+        assert swarm.agent("iris").epoch == 1, "a start that could not be recorded has to be announced later"
 
     run_swarm(story, seed, make=make)
 

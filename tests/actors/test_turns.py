@@ -13,7 +13,7 @@ from hive.actors.turn import CANCEL_SECONDS
 from hive.agents.backend import Capabilities, Prompt, SessionSpec
 from hive.agents.events import ErrorClass, PromptAccepted, Result, TurnEvent
 from hive.containers.port import BoxDown
-from hive.protocol.commands import BeginTurn, CancelTurn, Lift, Pause, Resume, Settings, TurnBegun
+from hive.protocol.commands import BeginTurn, CancelTurn, Kick, Lift, Park, Pause, Resume, Settings, TurnBegun
 from hive.protocol.limits import Limits
 from hive.protocol.mail import Kind, State
 from hive.protocol.parking import Reason
@@ -434,6 +434,37 @@ def test_a_turn_hears_at_once_that_it_has_to_stop_however_early_that_is() -> Non
     assert steps >= 30
     for step in range(1, steps - 10):
         assert play(step).struck
+
+
+@pytest.mark.parametrize("after", [1, 2, 3, 5])
+def test_a_reason_that_comes_and_goes_while_a_turn_is_about_to_begin_delays_it_by_nothing(after: int) -> None:
+    """At whatever steps: the mail does not wait for the end that the reason would have had."""
+
+    def play(step: int) -> bool:
+        instrument = AtStep(step)
+        kicked: list[bool] = []
+
+        async def story(swarm: Swarm) -> None:
+            def park() -> None:
+                swarm.store.submit(Park("iris", Reason.BACKOFF, until=swarm.simulation.wall() + 1_000.0))
+                instrument.step = instrument.steps + after
+                instrument.arm(kick)
+
+            def kick() -> None:
+                swarm.store.submit(Kick("iris"))
+                kicked.append(True)
+
+            await swarm.add("iris")
+            instrument.arm(park)
+            sent = await swarm.send("iris", "!say at once")
+            await trio.sleep(3.0)
+            instrument.disarm()
+            assert not kicked or swarm.mail(sent.id).state is State.DONE
+
+        run_swarm(story, 0, instruments=[instrument])
+        return bool(kicked)
+
+    assert sum(map(play, range(1, 50))) >= 40
 
 
 def test_a_harness_that_always_crashes_is_parked_and_says_why() -> None:
