@@ -47,18 +47,22 @@ export const reached = (lane) => lane.at?.[0] ?? 0;
 
 /**
  * What the welcome said about a lane.  In another log nothing remembered is valid; it is still shown until
- * the snapshot is whole.
+ * the snapshot is whole.  Rows of a stream do not tell which boot wrote them, and a power cut may have taken
+ * some: a stream is resumed only within the boot it was read in.
  *
  * @param {Lane} lane
- * @param {"resumed"|"snapshot"|undefined} how
+ * @param {{log_id: string, boot: number, lanes: Record<string, "resumed"|"snapshot">}} welcome
  * @param {boolean} sameLog
  * @param {number} now
- * @returns {Lane}
+ * @returns {[Lane, object[]]}
  */
-export function welcomed(lane, how, sameLog, now) {
-  const waiting = how !== "resumed" || !sameLog;
-  const asked = waiting ? now : null;
-  return { ...lane, at: sameLog ? lane.at : null, waiting, staging: null, told: null, asked };
+export function welcomed(lane, { boot, lanes }, sameLog, now) {
+  const resumed = lanes[lane.name] === "resumed";
+  const doubtful = resumed && (!sameLog || (lane.name !== JOURNAL && lane.at?.[1] !== boot));
+  const waiting = !resumed || doubtful;
+  const at = sameLog && !doubtful ? lane.at : null;
+  const next = { ...lane, at, waiting, staging: null, told: null, asked: waiting ? now : null };
+  return [next, doubtful ? [sub(next)] : []];
 }
 
 /**

@@ -29,7 +29,7 @@ const UNFINISHED = new Set(["ready", "claimed", "blocked"]);
 export const unfinished = (message) => UNFINISHED.has(message.state);
 
 /** @param {Message} message */
-export const unread = (message) => message.to === "operator" && !message.read;
+export const unread = (message) => message.to === "operator" && message.state === "ready" && !message.read;
 
 /** @returns {Journal} */
 export const emptyJournal = () => ({ agents: new Map(), turns: new Map(), messages: new Map(), recent: [] });
@@ -143,7 +143,7 @@ function applyTurn(journal, [, at, type, data]) {
   if (type === "turn.started") {
     journal.turns.set(number, {
       number, agent: data.agent, started_at: at, ended_at: null, outcome: null, error: "", text: "", stop: null,
-      messages: data.messages,
+      messages: byNumber(journal, data.messages),
     });
     return changeAgent(journal, data.agent, { turn: number });
   }
@@ -171,11 +171,13 @@ function applyMessage(journal, [, at, type, data]) {
   const change = Object.fromEntries(MESSAGE_FIELDS.map((field) => [field, data[field]]));
   if (type === "msg.sent") {
     const rest = Object.fromEntries(SENT_FIELDS.map((field) => [field, data[field]]));
-    journal.messages.set(id, /** @type {Message} */ ({ id, ...change, ...rest, at, read: false }));
+    // Sent again under the same id: a note that nobody has taken yet was renewed, and keeps its age.
+    const { at: since, read } = known ?? { at, read: false };
+    journal.messages.set(id, /** @type {Message} */ ({ id, ...change, ...rest, at: since, read }));
     return;
   }
   if (!known) {
-    if (type === "msg.unread" || UNFINISHED.has(data.state)) throw new Unknown(id);
+    if (UNFINISHED.has(data.state)) throw new Unknown(id);
     return;
   }
   const extra = MESSAGE_EXTRA[type]?.(known) ?? {};
@@ -187,27 +189,33 @@ function applyMessage(journal, [, at, type, data]) {
 const MESSAGE_EXTRA = {
   "msg.read": () => ({ read: true }),
   "msg.unread": () => ({ read: false }),
+  "msg.done": ({ to, read }) => ({ read: read || to === "operator" }),
   "msg.unblocked": () => ({ hops: 0 }),
 };
 
 /** A turn holds one message more. @param {Journal} journal @param {number} number @param {string} id */
-function hold({ turns, messages }, number, id) {
-  const turn = turns.get(number);
+function hold(journal, number, id) {
+  const turn = journal.turns.get(number);
   if (!turn || turn.messages.includes(id)) return;
-  const order = (/** @type {string} */ one) => messages.get(one)?.number ?? 0;
-  turns.set(number, { ...turn, messages: [...turn.messages, id].sort((a, b) => order(a) - order(b)) });
+  journal.turns.set(number, { ...turn, messages: byNumber(journal, [...turn.messages, id]) });
+}
+
+/** A turn takes urgent mail first; a snapshot lists it as it was numbered. @param {Journal} journal @param {string[]} ids */
+function byNumber({ messages }, ids) {
+  const number = (/** @type {string} */ id) => messages.get(id)?.number ?? 0;
+  return [...ids].sort((a, b) => number(a) - number(b));
 }
 
 // --- the window ------------------------------------------------------------------------------------
 
 /**
- * Keep what a snapshot would have: everything open or unread, and the newest of the rest.
+ * Keep what a snapshot would have: everything open, and the newest of the rest.
  *
  * @param {Journal} journal
  * @returns {Journal}
  */
 function trimmed(journal) {
-  newest(journal.messages, KEPT.messages, (message) => unfinished(message) || unread(message));
+  newest(journal.messages, KEPT.messages, unfinished);
   newest(journal.turns, KEPT.turns, (turn) => turn.ended_at === null);
   return journal;
 }

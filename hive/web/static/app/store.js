@@ -204,12 +204,17 @@ function inLane(state, name, change) {
 /** @param {State} state @param {any} received @param {number} now @returns {[State, object[]]} */
 function welcome(state, received, now) {
   const sameLog = state.hive === null || state.hive.log_id === received.log_id;
-  const lanes = eachLane(state, (lane) => welcomed(lane, received.lanes[lane.name], sameLog, now));
+  /** @type {object[]} */
+  const frames = [];
+  const lanes = eachLane(state, (lane) => {
+    const [next, more] = welcomed(lane, received, sameLog, now);
+    frames.push(...more);
+    return next;
+  });
   const { log_id, boot, who, role, version, operator, health } = received;
   const hive = { log_id, boot, who, role, version, operator, health };
   const link = { ...state.link, phase: /** @type {const} */ ("live"), since: now, lost: null, retry: null, tries: 0, why: "" };
   const commands = new Map(state.commands);
-  const frames = [];
   for (const one of commands.values()) {
     if (one.status !== "sending" && one.status !== "arriving") continue;
     if (!sameLog) commands.set(one.id, { ...one, status: "failed", error: RESTORED });

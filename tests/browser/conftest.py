@@ -1,0 +1,411 @@
+"""What tests of the page share: a browser, a server of files, a fake hive, and recordings of real ones.
+
+The recordings come out of the real store and the real projection, so that what the page's reducer makes of
+events is held against what hive itself would have said.
+"""
+
+import contextlib
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from random import Random
+from typing import TypeAlias
+
+import orjson
+import pytest
+import trio
+from attrs import define, field, frozen
+from quart import Response, websocket
+from quart_trio import QuartTrio
+
+from hive.asgi import Endpoint, HttpServer
+from hive.protocol import commands as ask
+from hive.protocol.errors import HiveRefusal
+from hive.protocol.mail import Provenance
+from hive.protocol.outcome import Outcome
+from hive.sockets import open_tcp
+from hive.store.opening import draw_log_id
+from hive.testing.browser import Tab, open_tab
+from hive.testing.desk import Desk, open_desk
+from hive.testing.store_contract import World
+from hive.web import vendor, wire
+from hive.web.app import HEADERS
+from hive.web.files import Static, load
+from hive.web.lanes import journal_event, stream_event
+from hive.web.snapshot import journal_snapshot, stream_snapshot
+
+Frame: TypeAlias = Mapping[str, object]
+PAGES = Path(__file__).parent / "pages"
+HOST = "127.0.0.1"
+SECONDS = 60.0
+"""No test of the page takes longer; the real clock rules here, because the browser's does."""
+
+
+@pytest.fixture
+def browsing() -> Iterator[Callable[[], AbstractAsyncContextManager[Tab]]]:
+    """Opens a browser within a deadline."""
+
+    @asynccontextmanager
+    async def tab() -> AsyncIterator[Tab]:
+        with trio.fail_after(SECONDS):
+            async with open_tab() as opened:
+                yield opened
+
+    return tab
+
+
+@pytest.fixture(scope="session")
+def static() -> Static:
+    """The page as hive serves it."""
+    return load(vendor.location())
+
+
+# --- serving ---------------------------------------------------------------------------------------
+
+
+def files_app(static: Static) -> QuartTrio:
+    """The page's files under its real headers, and the test's own pages under `/pages`."""
+    app = QuartTrio(__name__, static_folder=None)
+
+    async def shell() -> Response:
+        return Response(static.shell, content_type="text/html; charset=utf-8")
+
+    async def file(digest: str, path: str) -> Response:
+        body = static.files.get(path)
+        if body is None:
+            return Response("no such file\n", 404)
+        return Response(body, content_type=static.kind(path))
+
+    async def page(name: str) -> Response:
+        body = await trio.Path(PAGES / name).read_bytes()
+        kind = "text/javascript" if name.endswith(".js") else "text/html"
+        return Response(body.replace(b"{{hash}}", static.digest.encode()), content_type=kind)
+
+    async def headers(response: Response) -> Response:
+        response.headers.update(HEADERS)
+        return response
+
+    app.add_url_rule("/", "shell", shell)
+    app.add_url_rule("/static/<digest>/<path:path>", "file", file)
+    app.add_url_rule("/pages/<name>", "page", page)
+    app.after_request(headers)
+    return app
+
+
+@asynccontextmanager
+async def serving(app: QuartTrio) -> AsyncIterator[str]:
+    """Serve an application on a free port; yields its origin."""
+    with open_tcp(HOST, 0) as listener:
+        server = HttpServer(app, [Endpoint(listener)], grace=1.0)
+        async with server.serving():
+            yield f"http://{HOST}:{listener.getsockname()[1]}"
+
+
+@pytest.fixture
+def pages(static: Static) -> Callable[[], AbstractAsyncContextManager[str]]:
+    """Serves the page's modules to a test's own page."""
+    return lambda: serving(files_app(static))
+
+
+# --- a fake hive -----------------------------------------------------------------------------------
+
+
+@define(eq=False)
+class Line:
+    """One connection of the page, from the hive's side."""
+
+    sent: list[Frame] = field(factory=list)
+    """What the page sent, in order."""
+
+    ended: bool = False
+    _news: trio.Event = field(factory=trio.Event)
+
+    async def tell(self, **frame: object) -> None:
+        """Send one frame."""
+        await websocket_of[self].send(orjson.dumps(frame).decode())
+
+    async def expect(self, op: str, **fields: object) -> Frame:
+        """Wait for the next frame like this that has not been expected before, and take it."""
+        while True:
+            for frame in self.sent:
+                if frame["op"] == op and all(frame.get(name) == value for name, value in fields.items()):
+                    self.sent.remove(frame)
+                    return frame
+            self._news = trio.Event()
+            await self._news.wait()
+
+    def heard(self, frame: Frame) -> None:
+        """The page said this."""
+        self.sent.append(frame)
+        self._news.set()
+
+
+websocket_of: dict[Line, "Wire"] = {}
+
+
+@define(eq=False)
+class Wire:
+    """A websocket that may be used from any task."""
+
+    send: Callable[[str], Awaitable[None]]
+    close: Callable[[int, str], Awaitable[None]]
+
+
+@define(eq=False)
+class FakeHive:
+    """Speaks the protocol as a test tells it to."""
+
+    origin: str = ""
+    _arrivals: "trio.MemorySendChannel[Line]" = field(init=False)
+    _lines: "trio.MemoryReceiveChannel[Line]" = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._arrivals, self._lines = trio.open_memory_channel[Line](16)
+
+    async def line(self) -> Line:
+        """The next connection of the page."""
+        return await self._lines.receive()
+
+    async def close(self, line: Line, code: int = 1012, why: str = "hive restarts") -> None:
+        """End a connection."""
+        await websocket_of[line].close(code, why)
+
+    async def converse(self) -> None:
+        """Serve one websocket: only listen, a test does the talking."""
+        await websocket.accept(subprotocol=wire.SUBPROTOCOL)
+        connection = websocket._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
+        line = Line()
+        websocket_of[line] = Wire(connection.send, connection.close)
+        self._arrivals.send_nowait(line)
+        try:
+            while True:
+                line.heard(orjson.loads(await websocket.receive()))
+        finally:
+            line.ended = True
+            del websocket_of[line]
+
+
+@pytest.fixture
+def fake_hive(static: Static) -> Callable[[], AbstractAsyncContextManager[FakeHive]]:
+    """Serves the page, with a hive behind it that does what the test says."""
+
+    @asynccontextmanager
+    async def hive() -> AsyncIterator[FakeHive]:
+        app, fake = files_app(static), FakeHive()
+        app.add_websocket("/ws", "ws", fake.converse)
+        async with serving(app) as fake.origin:
+            yield fake
+
+    return hive
+
+
+# --- recordings of the real store ------------------------------------------------------------------
+
+AGENT = "iris"
+LANE = wire.STREAM_PREFIX + AGENT
+NAMES = ("iris", "rosa", "moss")
+
+
+@frozen
+class Moment:
+    """What the real projection says after some commits: new events, and the snapshots that replace them."""
+
+    now: float
+    n: dict[str, int]
+    events: dict[str, list[str]]
+    snapshots: dict[str, tuple[str, ...]]
+
+    def json(self) -> dict[str, object]:
+        """As the page takes it."""
+        events = {lane: [orjson.loads(one) for one in some] for lane, some in self.events.items()}
+        frames = {lane: [orjson.loads(one) for one in some] for lane, some in self.snapshots.items()}
+        return {"now": self.now, "n": self.n, "events": events, "snapshots": frames}
+
+
+@define(eq=False)
+class Recorder:
+    """Follows a store by its journal and its projection."""
+
+    desk: Desk
+    moments: list[Moment] = field(factory=list)
+    _journal: int = 0
+    _stream: int = 0
+
+    def look(self) -> None:
+        """Record what has been committed since the last look."""
+        reader = self.desk.reader
+        rows = reader.journal(self._journal, limit=100_000)
+        lines = reader.stream(AGENT, after=self._stream, limit=100_000)
+        hive, stream = journal_snapshot(reader), stream_snapshot(reader, AGENT)
+        self._journal, self._stream = hive.n, stream.n
+        self.moments.append(
+            Moment(
+                self.desk.world.now,
+                {wire.JOURNAL: hive.n, LANE: stream.n},
+                {wire.JOURNAL: [*map(journal_event, rows)], LANE: [*map(stream_event, lines)]},
+                {wire.JOURNAL: hive.frames, LANE: stream.frames},
+            )
+        )
+
+    def history(self) -> dict[str, object]:
+        """Everything recorded, as the page takes it."""
+        log_id = self.desk.reader.head().log_id
+        return {"log_id": log_id, "moments": [moment.json() for moment in self.moments]}
+
+
+@frozen
+class Play:
+    """Does something at random to a store; what the store refuses is part of life."""
+
+    desk: Desk
+    random: Random
+
+    def steps(self, recorder: Recorder, number: int) -> None:
+        """So many moments of a few commands each."""
+        for _ in range(number):
+            for _ in range(self.random.randint(1, 4)):
+                with contextlib.suppress(HiveRefusal):
+                    self.random.choice(DEEDS)(self)
+            recorder.look()
+            self.desk.wait(self.random.choice([0.1, 1.0, 20.0]))
+
+    def agent(self) -> str:
+        """Any agent, as often as not the one whose stream is watched."""
+        return self.random.choice([AGENT, *NAMES])
+
+    def message(self, *states: str) -> str:
+        """A message in one of these states; `NotFound` where there is none."""
+        heads = self.desk.reader.traffic(limit=200).mail
+        found = [mail.id for mail in heads if not states or mail.state in states]
+        return self.random.choice(found) if found else "m-none"
+
+    def turn(self) -> int:
+        """An open turn."""
+        turns = self.desk.reader.open_turns()
+        return self.random.choice(turns).number if turns else 0
+
+    def held(self, turn: int) -> tuple[int, ...]:
+        """Numbers of messages a turn holds, some of them."""
+        view = self.desk.reader.turn(turn)
+        found = [self.desk.reader.mail(one) for one in view.messages] if view else []
+        return tuple(mail.number for mail in found if mail and self.random.random() < 0.6)  # noqa: PLR2004
+
+
+def _send(play: Play) -> None:
+    sender = play.random.choice(["operator", *NAMES])
+    to = play.random.choice([*NAMES, *NAMES, "operator", "*"])
+    reply = play.message() if play.random.random() < 0.3 else None  # noqa: PLR2004
+    body = "word " * play.random.choice([1, 3, 60])
+    who = Provenance.OPERATOR if sender == "operator" else Provenance.AGENT
+    play.desk.do(ask.Send(sender, to, body, who, in_reply_to=None if reply == "m-none" else reply))
+
+
+def _end(play: Play) -> None:
+    turn = play.turn()
+    outcome = play.random.choice([Outcome.OK, Outcome.OK, *Outcome])
+    error = "" if outcome is Outcome.OK else "it went wrong " * play.random.choice([1, 30])
+    seen = play.held(turn)
+    play.desk.do(ask.EndTurn(turn, outcome, "said " * 50, error, seen=seen))
+
+
+def _respawn(play: Play) -> None:
+    if play.random.random() < 0.5:  # noqa: PLR2004
+        play.desk.do(ask.RemoveAgent("moss"))
+    else:
+        play.desk.do(ask.AddAgent("moss", ask.Settings(purpose="comes and goes")))
+
+
+def _stream(play: Play) -> None:
+    rows = tuple(ask.StreamRow("say", {"text": f"line {n}"}) for n in range(play.random.randint(1, 5)))
+    play.desk.do(ask.AppendStream(AGENT, play.turn() or None, rows))
+
+
+def _withdraw(play: Play) -> None:
+    turn = play.turn()
+    play.desk.do(ask.Withdraw(turn, play.held(turn)))
+
+
+def _seen(play: Play) -> None:
+    turn = play.turn()
+    play.desk.do(ask.MarkSeen(turn, play.held(turn)))
+
+
+DEEDS: tuple[Callable[[Play], object], ...] = (
+    *[_send] * 8,
+    *[lambda play: play.desk.do(ask.BeginTurn(play.agent(), 1))] * 8,
+    *[_end] * 4,
+    *[_stream] * 3,
+    _seen,
+    _withdraw,
+    _respawn,
+    lambda play: play.desk.do(ask.ClaimIntoTurn(play.turn())),
+    lambda play: play.desk.do(ask.Lease(play.agent(), "client")),
+    lambda play: play.desk.do(ask.Ack(play.agent(), play.message("claimed"))),
+    lambda play: play.desk.do(ask.Release(play.agent(), play.message("claimed"))),
+    lambda play: play.desk.do(ask.ExpireLeases()),
+    lambda play: play.desk.do(ask.Pause(play.agent(), now=play.random.random() < 0.5)),  # noqa: PLR2004
+    *[lambda play: play.desk.do(ask.Resume(play.agent()))] * 4,
+    lambda play: play.desk.do(ask.Kick(play.agent())),
+    lambda play: play.desk.do(ask.CancelTurn(play.agent(), requeue=play.random.random() < 0.5)),  # noqa: PLR2004
+    lambda play: play.desk.do(ask.SetStatus(play.agent(), f"at {play.random.random():.2f}")),
+    lambda play: play.desk.do(ask.MarkRead(play.message(), unread=play.random.random() < 0.3)),  # noqa: PLR2004
+    lambda play: play.desk.do(ask.MarkDone(play.message("ready"))),
+    lambda play: play.desk.do(ask.Bury(play.message("ready", "blocked"))),
+    lambda play: play.desk.do(ask.Redrive(play.message("dead"))),
+    lambda play: play.desk.do(ask.ReleaseBlocked(play.message("blocked"))),
+    *[lambda play: play.desk.do(ask.BoxStarted(play.agent(), "for the test", wakes=False))] * 3,
+    lambda play: play.desk.do(ask.BoxDown(play.agent(), "for the test")),
+)
+
+
+def record(folder: Path, seed: int, steps: int) -> list[dict[str, object]]:
+    """A hive's life in three histories, each what a client may find when it comes back from the one before.
+
+    The first ends in a power cut that takes its last commits with it; the second goes on after the cut, in
+    a later boot of the same log; the third is another log, as a restore leaves behind.
+    """
+    random, world = Random(seed), World()
+    with open_desk(folder / "first", world) as desk:
+        recorder = Recorder(desk)
+        play = Play(desk, random)
+        play.steps(recorder, steps)
+        desk_file, kept = folder / "first" / "hive.sqlite3", len(recorder.moments)
+        _copy(desk_file, folder / "second")
+        _copy(desk_file, folder / "third")
+        play.steps(recorder, steps // 3)
+        histories = [recorder.history()]
+    for name in ("second", "third"):
+        if name == "third":
+            _new_log(folder / name / "hive.sqlite3", random)
+        with open_desk(folder / name, world) as desk:
+            branch = Recorder(desk, recorder.moments[:kept], *recorder.moments[kept - 1].n.values())
+            branch.look()
+            Play(desk, random).steps(branch, steps // 2)
+            histories.append(branch.history())
+    return histories
+
+
+def _copy(file: Path, folder: Path) -> None:
+    """What a disk holds of a live store."""
+    folder.mkdir()
+    with contextlib.closing(sqlite3.connect(file)) as source:
+        with contextlib.closing(sqlite3.connect(folder / file.name)) as target:
+            source.backup(target)
+
+
+def _new_log(file: Path, random: Random) -> None:
+    with contextlib.closing(sqlite3.connect(file)) as db, db:
+        draw_log_id(db, random, replace=True)
+
+
+@pytest.fixture
+def histories(tmp_path: Path) -> Callable[[int, int], list[dict[str, object]]]:
+    """Records the lives of hives: seed, steps."""
+
+    def made(seed: int, steps: int) -> list[dict[str, object]]:
+        folder = tmp_path / str(seed)
+        (folder / "first").mkdir(parents=True)
+        return record(folder, seed, steps)
+
+    return made
