@@ -54,6 +54,11 @@ class Directory:
         return self.root / "agents"
 
     @property
+    def programs(self) -> Path:
+        """What agents find on their PATH beside the system's programs."""
+        return self.root / "bin"
+
+    @property
     def log(self) -> Path:
         """What a detached daemon prints."""
         return self.root / "hive.log"
@@ -115,9 +120,9 @@ def locked(directory: Directory) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            holder = file.read().strip() or "unknown"
+            pid = file.read().strip() or "unknown"
             message = (
-                f"a hive already runs on {directory.root} (pid {holder}). "
+                f"a hive already runs on {directory.root} (pid {pid}). "
                 f"Use it as it is, or stop it with: hive down --dir {directory.root}"
             )
             raise Refused(message) from None
@@ -126,3 +131,18 @@ def locked(directory: Directory) -> Iterator[None]:
         file.flush()
         yield
         file.truncate(0)
+
+
+def holder(directory: Directory) -> int | None:
+    """The process that holds the directory's lock, or None where nobody does."""
+    try:
+        with directory.lock.open(encoding="utf-8") as file:
+            try:
+                # Shared: two that only ask do not see each other.
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                pid = file.read().strip()
+                return int(pid) if pid.isdigit() else None
+    except FileNotFoundError:
+        pass
+    return None

@@ -8,7 +8,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from functools import partial
 from typing import cast
@@ -29,10 +29,12 @@ from hive.agents.registry import BackendParts, make_backend
 from hive.agents.shell import BoxShell
 from hive.agents.tokens import Sessions
 from hive.app.chronicle import Chronicle
+from hive.app.launcher import write_launcher
 from hive.app.powers import OwnerPowers
 from hive.asgi import Endpoint, HttpServer
 from hive.config import Config
-from hive.containers.subprocess import SubprocessDriver
+from hive.containers.port import Driver
+from hive.containers.subprocess import PATH, SubprocessDriver
 from hive.directory import Directory
 from hive.mcp.parts import McpParts
 from hive.mcp.serving import CHILD as MCP, endpoint_server
@@ -51,7 +53,7 @@ FACE_GRACE = Grace(startup=15.0, shutdown=8.0)
 
 BOX_GRACE_SECONDS = 3.0
 BOXES_SECONDS = 15.0
-"""How long all boxes together may take to go down when hive stops."""
+"""How long all boxes together may take to be killed when hive stops."""
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
@@ -138,7 +140,7 @@ async def run_hive(directory: Directory, config: Config) -> AsyncIterator[Runnin
         listeners = listen(directory, config, stack)
         store = stack.enter_context(open_store(directory.store, limits=config.limits))
         await begin_boot(store, __version__)
-        driver = SubprocessDriver(directory.root)
+        driver = _driver(directory)
         boxes = Boxes(store, {driver.name: driver})
         parts = _turn_parts(config, listeners, store, boxes, driver)
         why = "it failed"
@@ -149,9 +151,22 @@ async def run_hive(directory: Directory, config: Config) -> AsyncIterator[Runnin
                     await _open_faces(running, config, parts, stack)
                     yield running
             why = running.why or "stopped"
+            await _each(boxes, lambda agent, driver: driver.stop(agent, BOX_GRACE_SECONDS))
         finally:
-            await _take_down(boxes)
+            # Whatever was not asked to leave, or did not; impatience ends up here at once.
+            with trio.move_on_after(BOXES_SECONDS, shield=True):
+                await _each(boxes, lambda agent, driver: driver.kill(agent))
             store.stop(why)
+
+
+def _driver(directory: Directory) -> SubprocessDriver:
+    """Boxes in which an agent's own processes find `hive` and, through it, their agent's endpoint."""
+    write_launcher(directory.programs)
+    return SubprocessDriver(
+        directory.root,
+        f"{PATH}:{directory.programs}",
+        environment=lambda agent: {"HIVE_ENDPOINT": str(directory.agent_socket(agent))},
+    )
 
 
 def _turn_parts(
@@ -248,9 +263,8 @@ def _address(opened: socket.socket) -> str:
     return f"{_bracketed(host)}:{port}"
 
 
-async def _take_down(boxes: Boxes) -> None:
-    """Stop every box, all at once; what does not leave is killed by its driver."""
-    with trio.move_on_after(BOXES_SECONDS, shield=True):
-        async with trio.open_nursery() as nursery:
-            for agent, driver in boxes.up.items():
-                nursery.start_soon(driver.stop, agent, BOX_GRACE_SECONDS)
+async def _each(boxes: Boxes, do: Callable[[str, Driver], Awaitable[None]]) -> None:
+    """Do something with every box at once."""
+    async with trio.open_nursery() as nursery:
+        for agent, driver in boxes.up.items():
+            nursery.start_soon(do, agent, driver)

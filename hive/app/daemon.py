@@ -10,50 +10,52 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import trio
 
 from hive import config
-from hive.actors import HiveError
-from hive.app import UpOptions, found
+from hive.app import UpOptions, found, launcher
 from hive.app.compose import Running, run_hive
 from hive.directory import Directory, locked
-from hive.protocol.errors import HiveRefusal
+from hive.protocol.errors import Refused
 
 OK = 0
-REFUSED = 1
 IMPATIENT = 130
 DETACH_SECONDS = 30.0
-SIGNALS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
+SIGNALS = {
+    signal.SIGINT: "Ctrl-C",
+    signal.SIGTERM: "SIGTERM",
+    signal.SIGHUP: "its terminal was closed",
+}
 
 
 def say(line: str) -> None:
-    """Tell the person."""
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
+    """Tell the person, if anybody is still there to read."""
+    with suppress(OSError):
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
 
 
 def complain(line: str) -> None:
     """Tell the person what is wrong."""
-    sys.stderr.write(f"hive: {line}\n")
+    with suppress(OSError):
+        sys.stderr.write(f"hive: {line}\n")
 
 
 def up(options: UpOptions) -> int:
-    """Run the hive of a directory, here or in the background."""
+    """Run the hive of a directory, here or in the background.
+
+    Raises `HiveRefusal`, `HiveError` or `OSError` where it cannot be run; nothing is left running then.
+    """
     directory = Directory(options.directory.absolute())
-    try:
-        if options.detach:
-            return _detach(directory)
-        made = directory.create()
-        settings = config.load(directory.root)
-        with locked(directory):
-            return trio.run(_serve, directory, settings, made)
-    except (HiveRefusal, HiveError) as refusal:
-        complain(str(refusal))
-    except OSError as error:
-        complain(f"{error.filename or directory.root}: {error.strerror}")
-    return REFUSED
+    if options.detach:
+        return _detach(directory)
+    made = directory.create()
+    settings = config.load(directory.root)
+    with locked(directory):
+        return trio.run(_serve, directory, settings, made)
 
 
 async def _serve(directory: Directory, settings: config.Config, made: tuple[Path, ...]) -> int:
@@ -98,24 +100,26 @@ def _detach(directory: Directory) -> int:
     with directory.log.open("a", encoding="utf-8") as log:
         begins = log.tell()
         child = subprocess.Popen(
-            [sys.executable, "-m", "hive", "up", "--dir", str(directory.root)],
+            [*launcher.command(), "up", "--dir", str(directory.root)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             start_new_session=True,
+            env={**os.environ, launcher.PACKAGES: launcher.package_path(os.environ)},
         )
     deadline = time.monotonic() + DETACH_SECONDS
     while time.monotonic() < deadline:
         printed = _printed(directory.log, begins)
         if child.poll() is not None:
-            complain(printed.strip().removeprefix("hive: ") or f"it ended with status {child.returncode}")
-            return REFUSED
+            said = printed.strip().removeprefix("hive: ")
+            raise Refused(said or f"the daemon ended with status {child.returncode}")
         if "\npage" in printed:
             say(f"{printed}runs in the background (pid {child.pid}); stop it with: hive down")
             return OK
         time.sleep(0.05)
-    complain(f"not ready within {DETACH_SECONDS:.0f} s; see {directory.log}, or stop it: kill {child.pid}")
-    return REFUSED
+    raise Refused(
+        f"not ready within {DETACH_SECONDS:.0f} s; see {directory.log}, or stop it with: kill {child.pid}"
+    )
 
 
 def _printed(log: Path, begins: int) -> str:

@@ -7,6 +7,7 @@ staged but the agents' rules.
 import json
 import math
 import os
+import shutil
 import sys
 import tempfile
 import webbrowser
@@ -18,15 +19,14 @@ import trio
 from attrs import evolve, frozen
 
 from hive import config
-from hive.actors import HiveError
 from hive.actors.protocol import BROKER, Perform
 from hive.agents.demo_rules import ROUND_SECONDS, demo_round
 from hive.app import DemoOptions
 from hive.app.compose import Running, run_hive
-from hive.app.daemon import OK, REFUSED, SIGNALS, complain, obey, say
+from hive.app.daemon import IMPATIENT, OK, SIGNALS, obey, say
 from hive.directory import Directory, locked
 from hive.protocol.commands import AddAgent, Command, Send, Settings
-from hive.protocol.errors import HiveRefusal
+from hive.protocol.errors import Malformed
 from hive.protocol.mail import Provenance
 from hive.protocol.names import MANAGER, OPERATOR
 from hive.store.codec import unstructure
@@ -34,6 +34,9 @@ from hive.store.hints import ANY
 
 BOSS = "boss"
 SURVEYORS = ("ada", "ben", "cleo", "dan")
+BROKEN = 1
+"""The exit status where an invariant was violated."""
+
 SETTLE_SECONDS = 10.0
 """How long a timed demo waits for the last turns to end before it counts."""
 
@@ -53,24 +56,26 @@ class Summary:
 
 
 def demo(options: DemoOptions) -> int:
-    """Run the demo.  The exit status is 0 only if no invariant was broken."""
+    """Run the demo.  The exit status is 0 only if no invariant was broken.
+
+    Raises `HiveRefusal`, `HiveError` or `OSError` where it cannot be run; nothing is left behind then.
+    """
     tree = options.on.absolute()
     if not tree.is_dir():
-        complain(f"{tree} is not a directory; name one with --on")
-        return REFUSED
-    try:
-        with tempfile.TemporaryDirectory(prefix="hive-demo-", ignore_cleanup_errors=True) as root:
-            directory = Directory(Path(root))
-            directory.create()
+        raise Malformed(f"{tree} is not a directory; name one with --on")
+    with tempfile.TemporaryDirectory(prefix="hive-demo-") as root:
+        directory = Directory(Path(root))
+        directory.create()
+        try:
             with locked(directory):
                 return trio.run(_run, directory, options, tree)
-    except (HiveRefusal, HiveError) as refusal:
-        complain(str(refusal))
-        return REFUSED
+        finally:
+            # Elsewhere when the temporary directory's own path is long.
+            shutil.rmtree(directory.run)
 
 
 def _settings() -> config.Config:
-    """Free ports, and otherwise what the environment says."""
+    """Free ports, and defaults."""
     plain = config.Config()
     return evolve(plain, web=config.Listen(port=0), mcp=config.Listen(port=0))
 
@@ -92,7 +97,7 @@ async def _run(directory: Directory, options: DemoOptions, tree: Path) -> int:
             summary = _summary(running, seen["msg.retried"])
             running.stop("the demo is over")
         return _report(summary, options)
-    return REFUSED
+    return IMPATIENT
 
 
 async def _perform(running: Running, command: Command[object]) -> object:
@@ -170,14 +175,13 @@ def _percentile(ordered: Sequence[float], share: float) -> float | None:
 
 
 def _report(summary: Summary, options: DemoOptions) -> int:
-    broken = bool(summary.violations)
     if options.json:
         say(json.dumps(unstructure(summary)))
-        return REFUSED if broken else OK
+        return BROKEN if summary.violations else OK
     say(f"{summary.sent} messages sent, {summary.turns} turns, {summary.done} handled, {summary.dead} dead.")
-    if broken:
+    if summary.violations:
         say(f"Broken invariants: {summary.violations}")
     say("A hive of your own:      hive up")
     say("Its first agent:         hive spawn boss --backend scripted --manager")
     say("Then talk to it:         hive send boss 'hello' --wait")
-    return REFUSED if broken else OK
+    return BROKEN if summary.violations else OK

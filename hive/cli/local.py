@@ -15,14 +15,17 @@ from urllib.parse import urlsplit
 import trio
 
 from hive import config
-from hive.cli import following
-from hive.cli.client import connected, insist
+from hive.cli import following, show
+from hive.cli.client import Client, connected, insist
 from hive.cli.clients import CONFIGURATIONS, placeholder
 from hive.cli.places import place_to_create
 from hive.cli.status import Failed, Status
 from hive.cli.tables import table
-from hive.cli.verbs import Call, text_argument
-from hive.directory import Directory
+from hive.cli.verbs import Call, text_argument, tree
+from hive.directory import Directory, holder
+
+DOWN_SECONDS = 45.0
+"""How long `down` waits: what hive gives its faces, its agents and their boxes, and some more."""
 
 # --- without a daemon ----------------------------------------------------------------------------
 
@@ -78,12 +81,76 @@ def restore(call: Call) -> int:
 # --- with a daemon -------------------------------------------------------------------------------
 
 
+async def down(call: Call) -> Status:
+    """Ask the daemon to stop, and wait until its process is gone."""
+    async with connected(call.places) as client:
+        place = client.place
+        pid = holder(Directory(place.directory))
+        await _ask_to_stop(client)
+    with trio.move_on_after(DOWN_SECONDS) as patience:
+        if pid is not None:
+            await _gone(pid)
+    if patience.cancelled_caught:
+        raise Failed(
+            Status.TIMEOUT, f"process {pid} still stops after {DOWN_SECONDS:.0f} s; hurry it with: kill {pid}"
+        )
+    result = {"directory": str(place.directory), "pid": pid}
+    call.out.show(result, lambda data, _: f"the hive on {data['directory']} has stopped.")
+    return Status.OK
+
+
+async def _ask_to_stop(client: Client) -> None:
+    try:
+        await client.command("hive.stop", {}, secrets.token_hex(16))
+    except Failed as failed:
+        # It may have gone before it could say so.
+        if failed.status is not Status.NO_DAEMON:
+            raise
+
+
+async def _gone(pid: int) -> None:
+    """Wait for the end of a process that is not our child."""
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        await trio.lowlevel.wait_readable(handle)
+    finally:
+        os.close(handle)
+
+
+async def doctor(call: Call) -> Status:
+    """Findings of the daemon, or without one what can be told from the files."""
+    try:
+        async with connected(call.places) as client:
+            findings = await client.get("doctor")
+    except Failed as failed:
+        if failed.status not in (Status.NO_DAEMON, Status.TIMEOUT):
+            raise
+        findings = _examined(call, failed)
+    call.out.show(findings, show.doctor)
+    return Status.OK if all(finding["ok"] for finding in findings) else Status.REFUSED
+
+
+def _examined(call: Call, failed: Failed) -> list[dict[str, object]]:
+    from hive.cli.examination import examine  # noqa: PLC0415 - SQLite's packages are heavy
+
+    directories = (Directory(place.directory) for place in call.places)
+    there = next((directory for directory in directories if directory.store.exists()), None)
+    if there is None:
+        raise failed
+    return examine(there)
+
+
 async def open_page(call: Call) -> Status:
     """Print a link that logs in once, and open it where there is a browser."""
     result = (await insist(call.places, "session.link", {}))["result"]
     link = result["link"]
     call.out.show(result, lambda data, _: str(data["link"]))
-    if os.environ.get("SSH_CONNECTION") and not call.out.as_json:
+    if call.out.as_json:
+        return Status.OK
+    if os.environ.get("SSH_CONNECTION"):
         port = urlsplit(link).port
         host = socket.gethostname()
         call.out.line(f"From your own machine first:  ssh -L {port}:127.0.0.1:{port} {host}")
@@ -96,7 +163,6 @@ async def endpoint(call: Call) -> Status:
     """Where an agent's tools are, and how a person's own client uses them."""
     agent = call.options.agent
     async with connected(call.places) as client:
-        await client.greet()
         found = await client.get("endpoint", agent=agent)
     made = await insist(call.places, "client.token", {"agent": agent, "rotate": call.options.rotate})
     token = made["result"]["token"]
@@ -164,6 +230,9 @@ SPOKEN: Mapping[str, Callable[[Call], Awaitable[Status]]] = {
     "tail": following.tail,
     "events": following.events,
     "send": following.send,
+    "down": down,
+    "tree": tree,
+    "doctor": doctor,
     "open": open_page,
     "endpoint": endpoint,
     "mcp-stdio": mcp_stdio,

@@ -28,17 +28,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     typed = list(sys.argv[1:] if arguments is None else arguments)
     try:
         return _run(typed)
-    except Failed as failed:
-        return _complain(typed, str(failed), failed.status)
-    except HiveRefusal as refusal:
-        status = Status.CONFLICT if isinstance(refusal, Conflict) else Status.REFUSED
-        return _complain(typed, refusal.text, status)
-    except (HiveError, OSError) as error:
-        if isinstance(error, BrokenPipeError):
-            return _quiet()
-        return _complain(typed, str(error), Status.REFUSED)
+    except BrokenPipeError:
+        return _quiet()
+    except (Failed, HiveRefusal, HiveError, OSError) as error:
+        return _complain(typed, *_described(error))
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+def _described(error: Exception) -> tuple[str, Status]:
+    """A failure as its sentence and its status."""
+    match error:
+        case Failed():
+            return str(error), error.status
+        case Conflict():
+            return error.text, Status.CONFLICT
+        case OSError(filename=str() as where):
+            return f"{where}: {error.strerror}", Status.REFUSED
+        case _:
+            return str(error), Status.REFUSED
 
 
 def _run(typed: Sequence[str]) -> int:
@@ -51,20 +59,16 @@ def _run(typed: Sequence[str]) -> int:
     if typed[0] == "--version":
         sys.stdout.write(f"hive {__version__}\n")
         return Status.OK
+    if typed[0].startswith("-"):
+        raise Failed(Status.USAGE, f"the verb comes first: hive VERB {' '.join(typed[:2])} ...")
     verb, options = parse(typed)
     call = Call(verb, options, places(options.dir), Output(options.json))
     if verb.name in ALONE:
         return ALONE[verb.name](call)
-    if verb.name in SPOKEN:
-        return _spoken(call)
-    return trio.run(look if verb.get else change, call)
+    return trio.run(SPOKEN.get(verb.name, look if verb.get else change), call)
 
 
-def _spoken(call: Call) -> int:
-    return trio.run(SPOKEN[call.verb.name], call)
-
-
-def _complain(typed: Sequence[str], text: str, status: int) -> int:
+def _complain(typed: Sequence[str], text: str, status: Status) -> int:
     if "--json" in typed:
         sys.stdout.write(json.dumps({"error": text, "status": int(status)}) + "\n")
     sys.stderr.write(f"hive: {text}\n")

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, TextIO
 
-from attrs import frozen
+from attrs import field, frozen
 
 
 @frozen
@@ -17,7 +17,7 @@ class Output:
     """Prints answers."""
 
     as_json: bool
-    stream: TextIO = sys.stdout
+    stream: TextIO = field(factory=lambda: sys.stdout)
 
     @property
     def width(self) -> int | None:
@@ -36,3 +36,8 @@ class Output:
         """Print a line at once, so that who follows us sees it."""
         self.stream.write(f"{text}\n")
         self.stream.flush()
+
+    def remark(self, text: str) -> None:
+        """Tell a person something that is not the answer, where one may be reading."""
+        if not self.as_json:
+            sys.stderr.write(f"hive: {text}\n")

@@ -37,6 +37,15 @@ class Parser(argparse.ArgumentParser):
         raise Failed(Status.USAGE, f"{message}\n{self.format_usage().strip()}")
 
 
+def spelled(argument: Argument) -> str:
+    """An argument as a usage line shows it: `NAME`, `[--switch]`, `[--option VALUE]`, `NAME...`."""
+    value = "|".join(argument.choices) or argument.name.upper()
+    value += "..." if argument.many else ""
+    if argument.option:
+        value = f"--{argument.name}" if argument.switch else f"--{argument.name} {value}"
+    return value if argument.required else f"[{value}]"
+
+
 def _add(parser: argparse.ArgumentParser, argument: Argument) -> None:
     name = argument.name if not argument.option else f"--{argument.name}"
     if argument.switch:

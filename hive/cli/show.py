@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from hive.cli.tables import age, cut, table
+from hive.actors.protocol import HARNESS_PREFIX, agent_of
+from hive.cli.tables import age, flat, table
 
 Json = Mapping[str, Any]
 
@@ -55,27 +56,30 @@ def agent(data: Json, _width: int | None) -> str:
     return str(data["why"])
 
 
-def _standing(accepted: Json) -> str:
-    match accepted["standing"]:
+def _standing(one: Json) -> str:
+    match one["standing"]:
         case "parked":
-            until = accepted["parked_until"]
-            return f"{accepted['recipient']} is parked ({accepted['parked_for']})" + (
+            until = one["parked_until"]
+            return f"{one['recipient']} is parked ({one['parked_for']})" + (
                 "" if until is None else f" until {clock(until)}"
             )
         case "person":
-            return f"{accepted['recipient']} is a person"
+            return f"{one['recipient']} is a person"
         case standing:
-            return f"{accepted['recipient']} is {standing}"
+            return f"{one['recipient']} is {standing}"
+
+
+def accepted(one: Json) -> str:
+    """What happens next to one message."""
+    line = f"accepted as #{one['number']} ({one['id']}), {one['ahead']} ahead; {_standing(one)}."
+    if one["blocked"]:
+        line += f" It is held: {one['blocked']}. Let it pass: hive release {one['id']}"
+    return line
 
 
 def sent(data: Json, _width: int | None) -> str:
     """What became of a send."""
-    lines = []
-    for one in data["accepted"]:
-        line = f"accepted as #{one['number']} ({one['id']}), {one['ahead']} ahead; {_standing(one)}."
-        if one["blocked"]:
-            line += f" It is held: {one['blocked']}. Let it pass: hive release {one['id']}"
-        lines.append(line)
+    lines = [accepted(one) for one in data["accepted"]]
     lines += [f"not accepted for {one['recipient']}: {one['why']}" for one in data["refused"]]
     return "\n".join(lines) or "nobody to send to."
 
@@ -99,7 +103,9 @@ def heads(mail: Sequence[Json], width: int | None) -> str:
 def mailbox(data: Json, width: int | None) -> str:
     """A page of a mailbox."""
     text = heads(data["mail"], width)
-    return text + ("\n(there is older mail)" if data["more"] else "")
+    if not data["more"]:
+        return text
+    return f"{text}\n(there is older mail: --before {data['mail'][-1]['number']})"
 
 
 def message(data: Json, _width: int | None) -> str:
@@ -119,7 +125,7 @@ def message(data: Json, _width: int | None) -> str:
             lines += ["", f"turn {turn['number']} of {turn['agent']} said: {turn['final_text']}"]
     lines += ["", data["body"]]
     if data["cut"]:
-        lines.append("(cut; --json has the rest)")
+        lines.append(f"(cut here; it has {mail['size']} bytes in all)")
     return "\n".join(lines)
 
 
@@ -145,34 +151,62 @@ def _step(row: Json) -> str:
     return f"{clock(row['at'])}  {row['type'] if words is None else words(row['data'])}"
 
 
-def tree(data: Json, _width: int | None) -> str:
+def with_work(node: Json, agents_: Mapping[str, Json]) -> Json:
+    """A supervision tree in which each agent's harness bears its agent's turn and mail."""
+    if "children" in node:
+        return {**node, "children": [with_work(child, agents_) for child in node["children"]]}
+    view = agents_.get(agent_of(node["name"])) if node["name"].startswith(HARNESS_PREFIX) else None
+    if view is None:
+        return node
+    mail = {"waiting": view["deliverable"], "since": view["deliverable_since"]}
+    return {**node, "turn": view["open_turn"], "mail": mail}
+
+
+def tree(data: Json, width: int | None) -> str:
     """The supervision tree."""
-    return "\n".join(_branch(data, 0))
+    rows = list(_branch(data["tree"], 0, data["now"]))
+    return table(["actor", "state", "incarnation", "restarts", "waiting", "doing"], rows, width)
 
 
-def _branch(node: Json, depth: int) -> Iterator[str]:
+def _branch(node: Json, depth: int, now: float) -> Iterator[Sequence[str]]:
     actor = node.get("actor", node)
-    parts = [f"{'  ' * depth}{actor['name']}", actor["status"], f"incarnation {actor['incarnation']}"]
-    if "strategy" in node:
-        budget = node["budget"]
-        parts.append(
-            f"{node['kinship']}, {node['strategy']}, {budget['intensity']} in {budget['period']:.0f} s"
-        )
-    if actor["restarts"]:
-        parts.append(f"{actor['restarts']} restarts in the window")
-    if handling := actor["handling"]:
-        parts.append(f"handling {handling['kind']} for {age(handling['age'])}")
-    waiting = actor["mailbox"]["waiting"].values()
-    if waiting:
-        depth_ = sum(kind["count"] for kind in waiting)
-        parts.append(f"{depth_} waiting, the oldest {age(max(kind['oldest'] for kind in waiting))}")
-    if actor["waits_for"]:
-        parts.append(f"waits for {', '.join(actor['waits_for'])}")
+    budget = node.get("budget")
+    doing = [*_doing(actor, now)]
+    if budget:
+        allowed = f"{budget['intensity']} restarts in {budget['period']:.0f} s"
+        doing.append(f"{node['kinship']}: restarts {node['strategy']}, {allowed}")
     if actor["last_error"]:
-        parts.append(f"last error: {cut(actor['last_error'], 120)}")
-    yield "; ".join(parts)
+        doing.append(f"last error: {actor['last_error']}")
+    yield (
+        f"{'  ' * depth}{actor['name']}",
+        actor["status"],
+        f"{actor['incarnation']}",
+        f"{actor['restarts']}",
+        _waiting(actor, now),
+        "; ".join(doing),
+    )
     for child in node.get("children", ()):
-        yield from _branch(child, depth + 1)
+        yield from _branch(child, depth + 1, now)
+
+
+def _doing(actor: Json, now: float) -> Iterator[str]:
+    if turn := actor.get("turn"):
+        yield f"turn {turn['number']} for {age(now - turn['started_at'])}"
+    elif handling := actor["handling"]:
+        yield f"{handling['kind']} for {age(handling['age'])}"
+    if actor["waits_for"]:
+        yield f"waits for {', '.join(actor['waits_for'])}"
+
+
+def _waiting(actor: Json, now: float) -> str:
+    """What its mailbox holds; for a harness its agent's mail as well."""
+    kinds = actor["mailbox"]["waiting"].values()
+    count = sum(kind["count"] for kind in kinds)
+    ages = [kind["oldest"] for kind in kinds]
+    if mail := actor.get("mail"):
+        count += mail["waiting"]
+        ages += [] if mail["since"] is None else [now - mail["since"]]
+    return f"{count}, {age(max(ages))}" if ages else f"{count}"
 
 
 def doctor(data: Sequence[Json], _width: int | None) -> str:
@@ -191,14 +225,14 @@ NOT_SHOWN = frozenset({"agent", "subject", "boot", "turn", "id"})
 
 def stream_line(agent_: str, at: float, type_: str, data: Json) -> str:
     """One line of `tail`."""
-    words = " ".join(str(value) for _, value in _told(data))
+    words = flat(" ".join(str(value) for _, value in _told(data)))
     return f"{clock(at)}  {agent_}  {type_:<9} {words}"
 
 
 def journal_line(number: int, at: float, type_: str, data: Json) -> str:
     """One line of `events`."""
     about = " ".join(str(data[name]) for name in ("agent", "subject") if data.get(name))
-    words = " ".join(f"{name}={value}" for name, value in _told(data))
+    words = flat(" ".join(f"{name}={value}" for name, value in _told(data)))
     return f"{number:>7}  {clock(at)}  {type_:<16} {about}  {words}"
 
 

@@ -23,9 +23,13 @@ def age(seconds: float) -> str:
     return f"{whole // DAY} d"
 
 
-def cut(text: str, width: int | None) -> str:
-    """One line, at most `width` characters wide; None leaves its length alone."""
-    line = " ".join(text.split())
+def flat(text: str) -> str:
+    """A text on one line."""
+    return " ".join(text.split())
+
+
+def cut(line: str, width: int | None) -> str:
+    """At most `width` characters of a line; None leaves its length alone."""
     if width is None or len(line) <= width:
         return line
     return line[: max(1, width - 1)] + "…"
@@ -42,4 +46,4 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], width: int | None)
 
 def _line(row: Sequence[str], widths: Sequence[int], last: int | None) -> str:
     fixed = [f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False)]
-    return "  ".join([*fixed, cut(row[-1], last)]).rstrip()
+    return "  ".join([*fixed, cut(flat(row[-1]), last)]).rstrip()

@@ -36,8 +36,13 @@ class Call:
 
 
 def text_argument(value: str) -> str:
-    """A text, or with `-` what standard input holds."""
-    return sys.stdin.read() if value == "-" else value
+    """A text, or with `-` what standard input holds.  Raises `Failed` for bytes that are no text."""
+    try:
+        text = sys.stdin.read() if value == "-" else value
+        text.encode()
+    except UnicodeError:
+        raise Failed(Status.USAGE, "the text is not valid UTF-8") from None
+    return text
 
 
 # --- looking -------------------------------------------------------------------------------------
@@ -50,7 +55,9 @@ def _asked(call: Call) -> Arguments:
         case "why":
             return {"agent": options.agent}
         case "mail":
-            return {"recipient": options.agent}
+            return {"recipient": options.agent, "before": options.before}
+        case "inbox":
+            return {"before": options.before}
         case "message":
             return {"message": options.message}
         case _:
@@ -61,11 +68,18 @@ async def look(call: Call) -> Status:
     """Ask and show."""
     assert call.verb.get is not None
     async with connected(call.places) as client:
-        await client.greet()
         data = await client.get(call.verb.get, **_asked(call))
     call.out.show(data, show.SHOWN[call.verb.get])
-    if call.verb.get == "doctor" and not all(finding["ok"] for finding in data):
-        return Status.REFUSED
+    return Status.OK
+
+
+async def tree(call: Call) -> Status:
+    """The supervision tree, with what the agents in it are at."""
+    async with connected(call.places) as client:
+        shown = await client.get("tree")
+        agents = {entry["view"]["name"]: entry["view"] for entry in await client.get("agents")}
+    now = client.welcome["now"]
+    call.out.show({"now": now, "tree": show.with_work(shown, agents)}, show.tree)
     return Status.OK
 
 
@@ -105,7 +119,6 @@ def _message(options: Namespace) -> Arguments:
 
 
 COMMANDS: Mapping[str, Callable[[Namespace], Arguments]] = {
-    "down": lambda _: {},
     "spawn": _spawned,
     "remove": lambda options: {"name": options.agent},
     "pause": lambda options: {**_one_or_all(options), "now": options.now},
@@ -132,11 +145,12 @@ def _done(_call: Call, _result: Any) -> str:
 
 
 SAID: Mapping[str, Callable[[Call, Any], str]] = {
-    "down": lambda _call, _result: "stopping.",
     "spawn": lambda call, _: (
         f"{call.options.name} is there. Say something: hive send {call.options.name} hello"
     ),
-    "remove": lambda call, dead: f"{call.options.agent} is gone; {dead} messages became dead letters.",
+    "remove": lambda call, dead: (
+        f"{call.options.agent} is gone; {dead} messages became dead letters (hive dead)."
+    ),
     "pause": lambda _, names: _changed(names, "paused"),
     "resume": lambda _, names: _changed(names, "resumed"),
     "kick": lambda _, names: _changed(names, "kicked"),
@@ -161,8 +175,9 @@ async def change(call: Call) -> Status:
 async def _edited(call: Call) -> str:
     """The text of a dead letter, after the person's editor."""
     async with connected(call.places) as client:
-        await client.greet()
         found = await client.get("message", message=call.options.message)
+    if found["cut"]:
+        raise Failed(Status.REFUSED, "this message is too long to be edited here; redrive it as it is")
     with tempfile.NamedTemporaryFile("w+", suffix=".md", encoding="utf-8") as file:
         file.write(found["body"])
         file.flush()

@@ -1,7 +1,7 @@
 """Every verb of hive: one table for the command line's help, the page's commands and the documentation.
 
-A verb either changes something (`wire` names a command of the protocol `hive.1`), reads something (`get`),
-or is done by the command line itself (`local`).
+A verb changes something (`wire` names a command of the protocol `hive.1`), reads something (`get`), or is
+done by the command line itself (`local`).
 """
 
 from collections.abc import Mapping
@@ -40,7 +40,10 @@ class Argument:
 
 @frozen
 class WireCommand:
-    """A command of the page's protocol: its arguments are the fields of `command` that hive does not fill in."""
+    """A command of the page's protocol.
+
+    Its arguments are the fields of `command` that hive does not fill in.
+    """
 
     name: str
     command: type[Command[object]] | None
@@ -70,8 +73,14 @@ class Verb:
     arguments: tuple[Argument, ...] = ()
     wire: str | None = None
     get: str | None = None
+    also: tuple[str, ...] = ()
+    """Further commands and gets this verb uses."""
+
     local: bool = False
+    """Whether it works without a daemon."""
+
     details: str = ""
+    """What its summary leaves out, as whole sentences."""
 
 
 WIRE_COMMANDS: Mapping[str, WireCommand] = {
@@ -122,13 +131,21 @@ GETS: Mapping[str, Get] = {
     )
 }
 
+PAGE_ONLY = frozenset({"session.revoke", "traffic", "thread", "turn", "turns"})
+"""Commands and gets without a verb: the page logs out, scrolls and draws turns."""
+
+BACKENDS = ("scripted", "external")
+RULES = ("plain", "demo-manager", "demo-surveyor")
+
 _AGENT = Argument("agent", "an agent's name")
 _MESSAGE = Argument("message", "a message's id or number")
 _ONE_OR_ALL = (
     Argument("agent", "an agent's name", required=False),
     Argument("all", "every agent", option=True, switch=True, required=False),
 )
-_DIR = Argument("dir", "the hive's directory", option=True, required=False)
+_BEFORE = Argument(
+    "before", "only mail with a smaller number than this", option=True, required=False, number=True
+)
 
 VERBS: tuple[Verb, ...] = (
     Verb(
@@ -145,40 +162,76 @@ VERBS: tuple[Verb, ...] = (
             Argument("no-open", "do not open a browser", option=True, switch=True, required=False),
         ),
         local=True,
+        details=(
+            "The agents run real commands, talk through the same endpoints as any agent, and write "
+            "shared/report.md. Everything is removed at the end. With --seconds and --json the object says "
+            "sent, turns, done, retried, dead, wake_ms_p50, wake_ms_p99 and violations; the status is 0 only "
+            "where no invariant was violated."
+        ),
     ),
     Verb(
         "up",
         "run the hive of a directory until it is told to stop",
         "start",
-        (_DIR, Argument("detach", "run in the background", option=True, switch=True, required=False)),
+        (Argument("detach", "run in the background", option=True, switch=True, required=False),),
         local=True,
+        details=(
+            "The first start makes the directory and a commented hive.toml. On a terminal it prints a link "
+            "that logs in. SIGTERM and Ctrl-C stop it in order; a second one does not wait."
+        ),
     ),
-    Verb("down", "stop the hive, in order", "start", (_DIR,), wire="hive.stop"),
-    Verb("open", "print a fresh one-time link to the page, and open it", "start", (), wire="session.link"),
-    Verb("config", "effective settings and where each comes from", "start", (_DIR,), local=True),
+    Verb(
+        "down",
+        "stop the hive, in order",
+        "start",
+        wire="hive.stop",
+        details="Returns when the daemon's process is gone.",
+    ),
+    Verb(
+        "open",
+        "print a fresh one-time link to the page, and open it",
+        "start",
+        wire="session.link",
+        details="Over ssh it prints the ssh -L command to type on your own machine instead.",
+    ),
+    Verb("config", "effective settings and where each comes from", "start", local=True),
     Verb("status", "one look at the whole hive", "look", get="status"),
     Verb("ps", "the agents and what each is doing", "look", get="agents"),
-    Verb("tree", "the supervision tree: restarts, last errors, what is being handled", "look", get="tree"),
+    Verb(
+        "tree",
+        "the supervision tree: restarts, last errors, what is being handled",
+        "look",
+        get="tree",
+        also=("agents",),
+    ),
     Verb("why", "one sentence: why an agent is awake, idle or parked", "look", (_AGENT,), get="agent"),
     Verb(
         "tail",
         "follow what agents do",
         "look",
         (Argument("agent", "agents to follow", many=True),),
-        local=True,
+        get="rows",
+        also=("agent",),
     ),
     Verb(
         "events",
         "follow the journal",
         "look",
-        (Argument("from", "begin after this number", option=True, required=False, number=True),),
-        local=True,
+        (Argument("from", "begin with this number", option=True, required=False, number=True),),
+        get="journal",
+        also=("status",),
+        details="Without --from it begins with what happens next.",
     ),
     Verb(
         "doctor",
         "check invariants, disk, sizes, ports and versions; print cause and remedy",
         "look",
         get="doctor",
+        local=True,
+        details=(
+            "The status is 1 when something is wrong. While the daemon is down it examines the files, "
+            "and changes none."
+        ),
     ),
     Verb(
         "spawn",
@@ -186,10 +239,10 @@ VERBS: tuple[Verb, ...] = (
         "agents",
         (
             Argument("name", "its name: a-z, 0-9, '-'"),
-            Argument("backend", "what runs it", option=True, choices=("scripted", "external")),
+            Argument("backend", "what runs it", option=True, choices=BACKENDS),
             Argument("manager", "make it the manager", option=True, switch=True, required=False),
             Argument("purpose", "what it is for, shown to it and to others", option=True, required=False),
-            Argument("rules", "rule table of a scripted agent", option=True, required=False),
+            Argument("rules", "rule table of a scripted agent", option=True, required=False, choices=RULES),
             Argument(
                 "allow-shell", "let a scripted agent obey !sh", option=True, switch=True, required=False
             ),
@@ -198,9 +251,19 @@ VERBS: tuple[Verb, ...] = (
             ),
         ),
         wire="agent.spawn",
+        details=(
+            "A scripted agent obeys lines that begin with ! from the senders named, and otherwise its rules. "
+            "An external agent is a client of yours that connects to its endpoint: hive endpoint NAME."
+        ),
     ),
     Verb(
-        "remove", "remove an agent; its mail becomes dead letters", "agents", (_AGENT,), wire="agent.remove"
+        "remove",
+        "remove an agent; its mail becomes dead letters",
+        "agents",
+        (_AGENT,),
+        wire="agent.remove",
+        details='The letters are called "removed", their senders are told, and hive redrive ID --to brings '
+        "one back.",
     ),
     Verb(
         "pause",
@@ -237,7 +300,9 @@ VERBS: tuple[Verb, ...] = (
             ),
             Argument("rotate", "replace the token", option=True, switch=True, required=False),
         ),
-        local=True,
+        wire="client.token",
+        get="endpoint",
+        details="The first use makes a token and shows it, once; later a placeholder stands in its place.",
     ),
     Verb(
         "send",
@@ -249,13 +314,19 @@ VERBS: tuple[Verb, ...] = (
             Argument("wait", "wait for the first reply", option=True, switch=True, required=False),
             Argument("urgent", "overtake normal mail", option=True, switch=True, required=False),
             Argument("reply-to", "the message this answers", option=True, required=False),
-            Argument("seconds", "how long --wait waits", option=True, required=False, number=True),
+            Argument(
+                "seconds", "how long --wait waits (default: 300)", option=True, required=False, number=True
+            ),
         ),
-        local=True,
         wire="message.send",
+        also=("message", "agent", "status"),
+        details=(
+            "With --wait it prints the first reply; where the turn ends without one, its final text, marked "
+            "(said, not sent); else why neither came. When time is up the status is 5."
+        ),
     ),
-    Verb("inbox", "the operator's mail", "mail", get="mailbox"),
-    Verb("mail", "an agent's mailbox", "mail", (_AGENT,), get="mailbox"),
+    Verb("inbox", "the operator's mail", "mail", (_BEFORE,), get="mailbox", details="A * marks unread mail."),
+    Verb("mail", "an agent's mailbox", "mail", (_AGENT, _BEFORE), get="mailbox"),
     Verb("message", "the life story of a message", "mail", (_MESSAGE,), get="message"),
     Verb("read", "mark a message to you as read", "mail", (_MESSAGE,), wire="message.read"),
     Verb("unread", "mark a message to you as unread", "mail", (_MESSAGE,), wire="message.read"),
@@ -271,6 +342,7 @@ VERBS: tuple[Verb, ...] = (
             Argument("edit", "edit the text first, in $EDITOR", option=True, switch=True, required=False),
         ),
         wire="message.redrive",
+        also=("message",),
     ),
     Verb("bury", "make an unclaimed message a dead letter", "mail", (_MESSAGE,), wire="message.bury"),
     Verb("release", "let mail pass that the loop guard holds", "mail", (_MESSAGE,), wire="message.release"),
@@ -287,13 +359,15 @@ VERBS: tuple[Verb, ...] = (
         "keep",
         (Argument("file", "the backup"), Argument("directory", "a directory without a hive")),
         local=True,
+        details="A file that is damaged, or of a newer hive, is refused.",
     ),
     Verb(
         "mcp-stdio",
         "bridge an agent's endpoint to standard input and output",
         "inside",
-        (Argument("agent", "the agent (default: HIVE_AGENT)", required=False),),
+        (Argument("agent", "the agent (default: the one in whose box it runs)", required=False),),
         local=True,
+        details="For clients that only speak stdio. HIVE_TOKEN_FILE may name a file that holds a token.",
     ),
     Verb(
         "wake",
