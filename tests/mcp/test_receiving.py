@@ -125,8 +125,10 @@ async def test_any_call_extends_a_clients_leases_and_shows_it_is_there(
     calls = Calls(quiet_house)
 
     await calls.make(caller, "recv")
+    first = quiet_house.store.reader.next_lease_end()
     quiet_house.wall.turned += 100
     await calls.make(caller, "whoami")
+    await trio.testing.wait_all_tasks_blocked()
     throttled = quiet_house.store.reader.next_lease_end()
     await trio.sleep(1)
     await calls.make(caller, "whoami")
@@ -134,6 +136,7 @@ async def test_any_call_extends_a_clients_leases_and_shows_it_is_there(
 
     extended = quiet_house.store.reader.next_lease_end()
     view = quiet_house.store.reader.agent("iris")
+    assert first == throttled
     assert extended is not None
     assert throttled is not None
     assert extended - throttled == pytest.approx(100, abs=10)
