@@ -90,6 +90,7 @@ class Daemon:
 
     @property
     def store(self) -> Path:
+        """Its database."""
         return self.directory / "hive.sqlite3"
 
     async def start(self) -> None:
@@ -98,7 +99,7 @@ class Daemon:
         log = (self.directory / "daemon.log").open("ab")
         begins = log.tell()
         with log:
-            self.process = subprocess.Popen(
+            self.process = subprocess.Popen(  # noqa: ASYNC220 - a fork; it is killed by hand
                 [sys.executable, "-m", "hive", "up", "--dir", str(self.directory)],
                 stdout=log,
                 stderr=log,
@@ -122,7 +123,7 @@ class Daemon:
         self.process.send_signal(signal.SIGTERM)
         status = await trio.to_thread.run_sync(self.process.wait)
 
-        assert 0 == status
+        assert status == 0
 
 
 def alive(process: Process) -> bool:
@@ -191,7 +192,7 @@ async def kill_once(daemon: Daemon, load: Load, number: int) -> bool:
         await trio.sleep(0.002)
     pidfds = {process.pid: os.pidfd_open(process.pid) for process in children if alive(process)}
     daemon.kill()
-    print(f"kill {number}: {sends} sends in flight, {claimed} claimed, {len(pidfds)} children alive")
+    print(f"kill {number}: {sends} sends in flight, {claimed} claimed, {len(pidfds)} children alive")  # noqa: T201 - a sweep says what it hit
     deaths = Deaths()
     async with trio.open_nursery() as nursery:
         for pid, pidfd in pidfds.items():
@@ -240,10 +241,10 @@ def check_verdicts(rows: list[JournalRow]) -> None:
         if row.subject is None or row.agent not in AGENTS:
             continue
         if row.type == "msg.claimed":
-            assert 0 == held[row.subject], f"{row.subject} was claimed twice at {row.seq}"
+            assert held[row.subject] == 0, f"{row.subject} was claimed twice at {row.seq}"
             held[row.subject] = 1
         elif row.type in VERDICTS:
-            assert 1 == held[row.subject], f"{row.subject} got a verdict without a claim at {row.seq}"
+            assert held[row.subject] == 1, f"{row.subject} got a verdict without a claim at {row.seq}"
             held[row.subject] = 0
 
 
@@ -265,18 +266,18 @@ def test_nothing_that_was_answered_is_lost_to_sigkill(tmp_path: Path) -> None:
                     tried += 1
                     counted += await kill_once(daemon, load, tried)
                 load.stopping = True
-            print(f"{counted} of {tried} kills counted; {len(load.accepted)} sends answered")
+            print(f"{counted} of {tried} kills counted; {len(load.accepted)} sends answered")  # noqa: T201
             await resume(place)
             await quiet(daemon)
             await daemon.stop()
 
-            assert KILLS == counted
+            assert counted == KILLS
             with open_reader(daemon.store) as reader:
                 missing = [ref for ref in load.accepted.values() if reader.mail(ref) is None]
                 doubled = [ref for ref, often in Counter(load.accepted.values()).items() if often > 1]
-                assert [] == missing
-                assert [] == doubled
-                assert () == reader.violations()
+                assert missing == []
+                assert doubled == []
+                assert reader.violations() == ()
             check_verdicts(rows_of(daemon))
 
     trio.run(story)
