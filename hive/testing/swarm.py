@@ -127,7 +127,7 @@ class Daemon:
     scope: trio.CancelScope
 
 
-@define(eq=False)
+@define(eq=False, repr=False)  # a failing assertion would show the whole hive
 class Swarm:
     """One hive over any number of daemons, and everything a test may do to it."""
 
