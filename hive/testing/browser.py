@@ -24,6 +24,7 @@ Json: TypeAlias = Mapping[str, object]
 
 STARTING_SECONDS = 20.0
 ENDING_SECONDS = 5.0
+POLL_MS = 10
 ANSWER_BYTES = 64 * 1024 * 1024
 SPEAKING = b"DevTools listening on "
 ARGUMENTS = (
@@ -77,6 +78,11 @@ class Tab:
             described = cast("Json", thrown.get("exception", {})).get("description")
             raise BrowserError(str(described or thrown.get("text")))
         return cast("Json", answer["result"]).get("value")
+
+    async def until(self, expression: str) -> None:
+        """Wait until a JavaScript expression is true in the page, asked every few milliseconds there."""
+        look = f"() => {{ if ({expression}) resolve(true); else setTimeout(look, {POLL_MS}); }}"
+        await self.evaluate(f"new Promise((resolve) => {{ const look = {look}; look(); }})")
 
     async def open(self, url: str) -> None:
         """Go to an address.  Does not wait for what the page does there."""

@@ -6,17 +6,18 @@ events is held against what hive itself would have said.
 
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from random import Random
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import orjson
 import pytest
 import trio
 from attrs import define, field, frozen
 from quart import Response, websocket
+from quart.wrappers import Websocket
 from quart_trio import QuartTrio
 
 from hive.asgi import Endpoint, HttpServer
@@ -115,75 +116,101 @@ def pages(static: Static) -> Callable[[], AbstractAsyncContextManager[str]]:
 class Line:
     """One connection of the page, from the hive's side."""
 
-    sent: list[Frame] = field(factory=list)
-    """What the page sent, in order."""
+    _socket: Websocket
+    heard: list[Frame] = field(factory=list)
+    """What the page said and no test has taken yet, in order."""
 
-    ended: bool = False
+    ended: trio.Event = field(factory=trio.Event)
     _news: trio.Event = field(factory=trio.Event)
 
-    async def tell(self, **frame: object) -> None:
+    async def tell(self, op: str, **fields: object) -> None:
         """Send one frame."""
-        await websocket_of[self].send(orjson.dumps(frame).decode())
+        await self._socket.send(wire.frame(op, **fields))
 
     async def expect(self, op: str, **fields: object) -> Frame:
-        """Wait for the next frame like this that has not been expected before, and take it."""
+        """Wait for a frame like this, and take it."""
         while True:
-            for frame in self.sent:
+            for frame in self.heard:
                 if frame["op"] == op and all(frame.get(name) == value for name, value in fields.items()):
-                    self.sent.remove(frame)
+                    self.heard.remove(frame)
                     return frame
             self._news = trio.Event()
             await self._news.wait()
 
-    def heard(self, frame: Frame) -> None:
-        """The page said this."""
-        self.sent.append(frame)
-        self._news.set()
+    async def greet(self, how: str = "snapshot", **changes: object) -> Frame:
+        """Take the page's hello and answer it."""
+        hello = await self.expect("hello")
+        lanes = dict.fromkeys(cast("list[str]", hello["want"]), how)
+        await self.tell("welcome", **{**WELCOME, "lanes": lanes, **changes})
+        return hello
+
+    async def show(self, n: int, lane: str = wire.JOURNAL, **rows: list[object]) -> None:
+        """Send a snapshot."""
+        await self.tell("snap", lane=lane, part="begin", n=n, boot=1)
+        for kind, some in rows.items():
+            await self.tell("snap", lane=lane, part="rows", kind=kind, rows=some)
+        await self.tell("snap", lane=lane, part="end", n=n)
+
+    async def close(self, code: int = 1012, why: str = "hive restarts") -> None:
+        """Say goodbye and end the connection."""
+        await self.tell("bye", code=code, why=why, retry_ms=0)
+        await self._socket.close(code, why)
+
+    async def listen(self) -> None:
+        """Hear the page out."""
+        try:
+            while True:
+                self.heard.append(orjson.loads(await self._socket.receive()))
+                self._news.set()
+        finally:
+            self.ended.set()
 
 
-websocket_of: dict[Line, "Wire"] = {}
-
-
-@define(eq=False)
-class Wire:
-    """A websocket that may be used from any task."""
-
-    send: Callable[[str], Awaitable[None]]
-    close: Callable[[int, str], Awaitable[None]]
+HEALTHY: Frame = {
+    "violations": [],
+    "refusing": None,
+    "counts": {"accepted": 3, "ready": 1, "claimed": 0, "blocked": 0, "done": 2, "dead": 0, "removed": 0},
+}
+NOW = 1_750_000_000.0
+WELCOME: Frame = {
+    "v": wire.VERSION,
+    "log_id": "a log",
+    "boot": 1,
+    "now": NOW,
+    "who": "operator",
+    "role": "owner",
+    "version": "0.1.0",
+    "operator": "the operator",
+    "health": HEALTHY,
+}
 
 
 @define(eq=False)
 class FakeHive:
-    """Speaks the protocol as a test tells it to."""
+    """Serves the page and listens to it; what it says, a test decides."""
 
     origin: str = ""
-    _arrivals: "trio.MemorySendChannel[Line]" = field(init=False)
+    _arrived: "trio.MemorySendChannel[Line]" = field(init=False)
     _lines: "trio.MemoryReceiveChannel[Line]" = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._arrivals, self._lines = trio.open_memory_channel[Line](16)
+        self._arrived, self._lines = trio.open_memory_channel[Line](16)
 
     async def line(self) -> Line:
         """The next connection of the page."""
         return await self._lines.receive()
 
-    async def close(self, line: Line, code: int = 1012, why: str = "hive restarts") -> None:
-        """End a connection."""
-        await websocket_of[line].close(code, why)
+    async def nobody_calls(self) -> bool:
+        """Whether no connection of the page waits to be taken."""
+        await trio.lowlevel.checkpoint()
+        return self._lines.statistics().current_buffer_used == 0
 
     async def converse(self) -> None:
-        """Serve one websocket: only listen, a test does the talking."""
+        """Serve one websocket."""
         await websocket.accept(subprotocol=wire.SUBPROTOCOL)
-        connection = websocket._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001
-        line = Line()
-        websocket_of[line] = Wire(connection.send, connection.close)
-        self._arrivals.send_nowait(line)
-        try:
-            while True:
-                line.heard(orjson.loads(await websocket.receive()))
-        finally:
-            line.ended = True
-            del websocket_of[line]
+        line = Line(websocket._get_current_object())  # type: ignore[attr-defined]  # noqa: SLF001
+        self._arrived.send_nowait(line)
+        await line.listen()
 
 
 @pytest.fixture

@@ -22,8 +22,7 @@ STEPS = 30
 async def trial(tab: Tab, origin: str, expression: str) -> object:
     """Open the trial page and evaluate something in it."""
     await tab.open(f"{origin}/pages/trial.html")
-    while not await tab.evaluate("!!window.trial"):
-        pass
+    await tab.until("window.trial")
     return await tab.evaluate(expression)
 
 

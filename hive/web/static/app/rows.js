@@ -50,7 +50,8 @@ export function journalOf(parts) {
   const rows = (/** @type {string} */ kind) => parts.filter((part) => part.kind === kind).flatMap((part) => part.rows);
   const turns = rows("turns").map((turn) => ({ ...turn, error: turn.error.slice(0, HEAD) }));
   return trimmed({
-    agents: new Map(rows("agents").map((agent) => [agent.name, agent])),
+    // An agent's epoch outlives its removal, which no event tells; the page has no use for it.
+    agents: new Map(rows("agents").map(({ epoch: _epoch, ...agent }) => [agent.name, agent])),
     turns: new Map(turns.map((turn) => [turn.number, turn])),
     messages: new Map(rows("messages").map((message) => [message.id, message])),
     recent: [],
@@ -104,7 +105,7 @@ export function applyStream(stream, events) {
 }
 
 /** @type {Record<string, (journal: Journal, event: Event) => void>} */
-const APPLY = { agent: applyAgent, park: applyPark, turn: applyTurn, msg: applyMessage, box: applyBox };
+const APPLY = { agent: applyAgent, park: applyPark, turn: applyTurn, msg: applyMessage };
 
 /** @param {Journal} journal @param {string} name @param {Partial<Agent>} change */
 function changeAgent({ agents }, name, change) {
@@ -117,7 +118,7 @@ function applyAgent(journal, [, at, type, data]) {
   const name = data.subject;
   if (type === "agent.added") {
     journal.agents.set(name, {
-      name, settings: data.settings, added_at: at, status: "", status_at: null, parked: [], turn: null, epoch: 0,
+      name, settings: data.settings, added_at: at, status: "", status_at: null, parked: [], turn: null,
     });
   } else if (type === "agent.removed") {
     journal.agents.delete(name);
@@ -157,11 +158,6 @@ function applyTurn(journal, [, at, type, data]) {
     }
     if (journal.agents.get(data.agent)?.turn === number) changeAgent(journal, data.agent, { turn: null });
   }
-}
-
-/** @param {Journal} journal @param {Event} event */
-function applyBox(journal, [, , type, data]) {
-  if (type === "box.started") changeAgent(journal, data.agent, { epoch: data.epoch });
 }
 
 /** @param {Journal} journal @param {Event} event */

@@ -127,6 +127,9 @@ export function duration(seconds) {
 const CLOCK = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const DAY = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
 
+/** How long something took, to a tenth of a second while that says something. @param {number} seconds */
+export const took = (seconds) => (seconds < 10 ? `${Math.max(0, seconds).toFixed(1)} s` : duration(seconds));
+
 /** `14:04:52`. @param {number} at seconds */
 export const clock = (at) => CLOCK.format(at * 1000);
 

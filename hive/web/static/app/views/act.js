@@ -6,10 +6,15 @@ import { client, mayAct, state } from "../page.js";
 
 const BUSY = new Set(["sending", "arriving"]);
 
-/** The state of a command this component sent. @returns {{command: import("../store.js").Command|null, run: Function}} */
+/**
+ * The state of the command this component sent last, under the signal `id`.
+ *
+ * @returns {{id: import("../../vendor/signals.js").Signal<string>, command: import("../store.js").Command|null, run: Function}}
+ */
 export function useCommand() {
   const id = useSignal("");
   return {
+    id,
     command: state.value.commands.get(id.value) ?? null,
     run: (/** @type {string} */ name, /** @type {object} */ args, /** @type {object} */ expect) => {
       id.value = client.command(name, args, expect);

@@ -5,7 +5,7 @@ import { useEffect } from "../../vendor/hooks.js";
 import { client, journal, loaded, now, state } from "../page.js";
 import { STREAM } from "../lane.js";
 import { unfinished } from "../rows.js";
-import { count, duration, inForce, parkedWords, standing, stopwatch } from "../words.js";
+import { count, duration, inForce, parkedWords, standing, stopwatch, took } from "../words.js";
 import { Act } from "./act.js";
 import { Composer } from "./composer.js";
 import { MessageRow } from "./overview.js";
@@ -53,7 +53,7 @@ function Head({ agent }) {
       <div class="r1">
         <${Glyph} glyph=${glyph} label="" />
         <h1>${agent.name}</h1>
-        <span class=${`chip st-${glyph}`}>${word}${turn ? `, ${stopwatch(now.value - turn.started_at)}` : ""}</span>
+        <span class=${`chip st-${glyph}`}>${turn ? `${word}, ${stopwatch(now.value - turn.started_at)}` : word}</span>
         ${agent.settings.role === "manager" ? html`<span class="chip">manager</span>` : null}
         <span class="chip hide-m">${agent.settings.backend}</span>
         <div class="acts">
@@ -117,7 +117,7 @@ function Side({ name }) {
 export const TurnRow = ({ turn }) => html`
   <li>
     <span><b>Turn ${turn.number}</b> <span class=${turn.outcome === "ok" ? "add" : turn.outcome ? "del" : ""}>${turn.outcome ?? "running"}</span></span>
-    <span class="mute num">${count(turn.messages.length, "message")}, ${turn.ended_at === null ? html`since <${Time} at=${turn.started_at} />` : duration(turn.ended_at - turn.started_at)}</span>
+    <span class="mute num">${count(turn.messages.length, "message")}, ${turn.ended_at === null ? html`since <${Time} at=${turn.started_at} />` : took(turn.ended_at - turn.started_at)}</span>
     ${turn.error || turn.text || turn.final_text ? html`<p>${turn.error || turn.text || turn.final_text}</p>` : null}
   </li>
 `;

@@ -24,12 +24,12 @@ export function Composer({ to, reply, label = "Message" }) {
   const manager = [...journal.value.agents.values()].find((agent) => agent.settings.role === "manager");
   const recipient = to ?? (chosen.value || (manager ? "manager" : names[0]) || "");
   const text = draft(reply ?? to ?? "");
-  const { command, run } = useCommand();
+  const { id, command, run } = useCommand();
   const sending = busy(command);
 
   useSignalEffect(() => {
     // What was sent leaves the box when the page shows it, unless it was changed meanwhile.
-    const sent = command && state.value.commands.get(command.id);
+    const sent = state.value.commands.get(id.value);
     if (sent?.status === "done" && text.peek() === sent.args.body) text.value = "";
   });
 

@@ -102,10 +102,9 @@ function NeedsYou() {
       .map((one) => ({ agent, one })),
   );
   const total = held.length + parked.length;
-  if (!journal.value.agents.size && !total) return null;
+  if (!total) return null; // the first sentence of the page has said so
   return html`
     <${Panel} id="needs" title="Needs you" count=${total}>
-      ${total ? null : html`<${Empty} text="Nothing needs you." />`}
       ${parked.map(({ agent, one }) => html`<${ParkedCard} key=${agent.name + one.reason} agent=${agent} one=${one} />`)}
       ${held.map((message) => html`<${HeldCard} key=${message.id} message=${message} />`)}
     <//>
@@ -186,7 +185,7 @@ function doing(agent, turn) {
     const left = parked.until === null ? "" : `, ${duration(parked.until - now.value)} left`;
     return `${words}${parked.detail ? ` (${parked.detail})` : ""}${left}. Way out: ${way}.`;
   }
-  if (agent.status) return agent.status;
+  if (agent.status) return html`${agent.status} ${agent.status_at === null ? null : html`<span class="mute">${duration(now.value - agent.status_at)} ago</span>`}`;
   const first = turn && journal.value.messages.get(turn.messages[0]);
   return first ? `on ${first.from}'s “${oneLine(first.head)}”` : agent.settings.purpose;
 }

@@ -39,7 +39,14 @@ class Chunk extends Component {
 
   /** @param {any} props */
   render({ rows }) {
-    return html`<div class="chunk">${rows.map((/** @type {Row} */ row) => html`<${Line} key=${row[0]} row=${row} />`)}</div>`;
+    let said = "";
+    const lines = rows.map((/** @type {Row} */ [n, at, kind, data]) => {
+      // A turn's result is as a rule what the model said last.
+      const shown = kind === "result" ? { ...data, repeated: data.text === said } : data;
+      if (kind === "say") said = data.text;
+      return html`<${Line} key=${n} row=${[n, at, kind, shown]} />`;
+    });
+    return html`<div class="chunk">${lines}</div>`;
   }
 }
 
@@ -104,7 +111,10 @@ const LINES = {
   usage: ({ input_tokens: input, output_tokens: output, cost_usd: cost }) => [
     "i-cost", "think", `${input} tokens in, ${output} out${cost ? `, $${cost.toFixed(4)}` : ""}`,
   ],
-  result: ({ text, error, detail }) => (error ? ["i-x", "err", `${error}: ${detail || text}`] : ["i-check", "say", text || "The turn ended."]),
+  result: ({ text, error, detail, repeated }) => {
+    if (error) return ["i-x", "err", `${error}: ${detail || text}`];
+    return text && !repeated ? ["i-check", "say", text] : ["i-check", "note", "The turn ended well."];
+  },
 };
 
 /** @param {{row: Row}} props */
