@@ -1,7 +1,7 @@
 """How fast the kernel is, beside bare Trio in the same run.
 
-Run it with: python -m bench.kernel
-Absolute numbers depend on the machine and its neighbours; trust the ratios. Each figure is the best of a few rounds.
+Run it with: python -m bench.kernel Absolute numbers depend on the machine and its neighbours; trust the
+ratios. Each figure is the best of a few rounds.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Counter(Actor):
     full: trio.Event
     seen: int = 0
 
-    async def handle(self, message: Message, ctx: Context) -> object:
+    async def handle(self, message: Message, ctx: Context) -> object:  # noqa: ARG002
         """Count, or say it again."""
         if type(message) is Tick:
             self.seen += 1
@@ -94,7 +94,9 @@ def spec(name: str, start: Callable[[], Actor], capacity: int = MANY) -> ChildSp
 
 
 async def tell_hive() -> float:
-    """Tells per second, from the first tell until the last was handled; the sender yields when it is refused."""
+    """Tells per second, from the first tell until the last was handled; the sender yields when it
+    is refused.
+    """
     full = trio.Event()
     async with open_hive(spec("a", lambda: Counter(TELLS, full))) as hive:
         tell, tick = hive.ref("a").tell, Tick()
@@ -222,12 +224,12 @@ def crashes(siblings: int) -> Callable[[], Awaitable[list[float]]]:
 
         class Crasher(Actor):
             @asynccontextmanager
-            async def lifespan(self, ctx: Context) -> AsyncIterator[None]:
+            async def lifespan(self, ctx: Context) -> AsyncIterator[None]:  # noqa: ARG002
                 took.append(now() - started)
                 ready.set()
                 yield
 
-            async def handle(self, message: Message, ctx: Context) -> object:
+            async def handle(self, message: Message, ctx: Context) -> object:  # noqa: ARG002
                 raise Crashing
 
         others = [ChildSpec(f"a{n}", Idle) for n in range(siblings)]
@@ -251,7 +253,7 @@ async def crash_trio() -> list[float]:
     ready = trio.Event()
     send, receive = trio.open_memory_channel[None](100)
 
-    async def child() -> None:
+    async def child(_own: trio.Nursery) -> None:
         took.append(now() - started)
         ready.set()
         async for _ in receive:
@@ -261,7 +263,7 @@ async def crash_trio() -> list[float]:
         while True:
             try:
                 async with trio.open_nursery() as own:
-                    own.start_soon(child)
+                    own.start_soon(child, own)
             except* Crashing:
                 pass
 
@@ -302,8 +304,20 @@ def main() -> None:
     bare_p50, bare_p99 = statistics.median(took) * 1e6, took[int(len(took) * 0.99)] * 1e6
     for siblings in (0, 1000):
         took = trio.run(crashes(siblings))
-        row(f"crash to ready, p50, {siblings} siblings", statistics.median(took) * 1e6, "us", "<= 100", bare_p50)
-        row(f"crash to ready, p99, {siblings} siblings", took[int(len(took) * 0.99)] * 1e6, "us", "<= 300", bare_p99)
+        row(
+            f"crash to ready, p50, {siblings} siblings",
+            statistics.median(took) * 1e6,
+            "us",
+            "<= 100",
+            bare_p50,
+        )
+        row(
+            f"crash to ready, p99, {siblings} siblings",
+            took[int(len(took) * 0.99)] * 1e6,
+            "us",
+            "<= 300",
+            bare_p99,
+        )
 
 
 if __name__ == "__main__":

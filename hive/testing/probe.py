@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 
-from attrs import define, evolve, field, frozen
+from attrs import define, evolve, frozen
 
 from hive.actors import Actor, Backoff, ChildSpec, Context, Kinds, Message, Request
 
@@ -20,7 +20,9 @@ class Note(Message):
 
 @frozen(eq=False)
 class Do(Request[object]):
-    """Something to do in a handling. What it returns is the answer; what it raises is raised in the handler."""
+    """Something to do in a handling. What it returns is the answer; what it raises is raised in
+    the handler.
+    """
 
     act: Callable[[Context], Awaitable[object]]
 
@@ -32,8 +34,6 @@ class Probe(Actor):
     log: list[str]
     select: Kinds | None = None
     on_start: Callable[[Context], Awaitable[object]] | None = None
-    on_stop: Callable[[Context], Awaitable[object]] | None = None
-    kept: dict[str, object] = field(factory=dict)
 
     @asynccontextmanager
     async def lifespan(self, ctx: Context) -> AsyncIterator[None]:
@@ -45,8 +45,6 @@ class Probe(Actor):
             yield
         finally:
             self.log.append(f"{ctx.name} down")
-            if self.on_stop is not None:
-                await self.on_stop(ctx)
 
     def wanted(self) -> Kinds | None:
         """Whatever we were told to select."""
@@ -62,7 +60,7 @@ class Probe(Actor):
 
 def probe(name: str, log: list[str] | None = None, **settings: object) -> ChildSpec:
     """A spec for a probe that restarts at once. Settings go to the probe or to the spec, by their names."""
-    own = {"select", "on_start", "on_stop"}
+    own = {"select", "on_start"}
     start = partial(Probe, [] if log is None else log, **{k: v for k, v in settings.items() if k in own})  # type: ignore[arg-type]
     spec = ChildSpec(name, start, backoff=Backoff.none())
     return evolve(spec, **{k: v for k, v in settings.items() if k not in own})  # type: ignore[arg-type]

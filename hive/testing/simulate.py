@@ -1,7 +1,7 @@
 """Runs that can be repeated: virtual time, a seeded scheduler, and one source of chance.
 
-What it asks of the code under test: all randomness from the injected generator, wall time from the injected function,
-no threads, no real sockets, no iteration over sets of objects.
+What it asks of the code under test: all randomness from the injected generator, wall time from the injected
+function, no threads, no real sockets, no iteration over sets of objects.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ def deterministic_scheduling(seed: int) -> Iterator[None]:
 
     Trio offers no public way; this is the only place that touches its private names, and a test guards it.
     """
-    run = trio._core._run  # type: ignore[attr-defined]  # noqa: SLF001
+    run = trio._core._run  # noqa: SLF001
     allowed, state = run._ALLOW_DETERMINISTIC_SCHEDULING, run._r.getstate()  # noqa: SLF001
-    run._ALLOW_DETERMINISTIC_SCHEDULING = True  # noqa: SLF001
+    run._ALLOW_DETERMINISTIC_SCHEDULING = True  # type: ignore[misc]  # noqa: SLF001
     run._r.seed(seed)  # noqa: SLF001
     try:
         yield
     finally:
-        run._ALLOW_DETERMINISTIC_SCHEDULING = allowed  # noqa: SLF001
+        run._ALLOW_DETERMINISTIC_SCHEDULING = allowed  # type: ignore[misc]  # noqa: SLF001
         run._r.setstate(state)  # noqa: SLF001
 
 
@@ -67,7 +67,9 @@ class Simulation:
         return EPOCH + trio.current_time() + self.jumped
 
     def jump_wall(self, seconds: float) -> None:
-        """Set the wall clock forward or back, as people and time servers do. Monotonic time does not notice."""
+        """Set the wall clock forward or back, as people and time servers do. Monotonic time does
+        not notice.
+        """
         self.jumped += seconds
 
     @asynccontextmanager
@@ -89,7 +91,8 @@ class Simulation:
 def simulate(
     story: Callable[[Simulation], Awaitable[T]], seed: int, *, instruments: Sequence[trio.abc.Instrument] = ()
 ) -> T:
-    """Run a story in virtual time under this seed and return what it returns. The same seed gives the same run.
+    """Run a story in virtual time under this seed and return what it returns. The same seed gives the same
+    run.
 
     Raises `trio.TooSlowError` if it is not over after a virtual day.
     """

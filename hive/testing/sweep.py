@@ -1,17 +1,17 @@
 """Do something terrible at every step of a run, once per run, and see what remains.
 
-A step is one resumption of one task by Trio's scheduler. The story runs under one seed, so that step k is the same
-step in every run up to the k-th. A sweep says how many steps it hit: a test that stores the number notices when a
-sweep has become shorter than it should be.
+A step is one resumption of one task by Trio's scheduler. The story runs under one seed, so that step k is the
+same step in every run up to the k-th. A sweep says how many steps it hit: a test that stores the number
+notices when a sweep has become shorter than it should be.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar
+from typing import Final, Generic, TypeVar
 
 import trio
-from attrs import define, frozen
+from attrs import define, field, frozen
 
 from .simulate import Simulation, simulate
 
@@ -23,7 +23,9 @@ BOUND: Final = 100_000
 
 @frozen
 class Swept:
-    """What a sweep did: at how many steps it struck, and in how many of those runs the story did not finish."""
+    """What a sweep did: at how many steps it struck, and in how many of those runs the story did
+    not finish.
+    """
 
     steps: int
     unfinished: int
@@ -51,11 +53,14 @@ def sweep_cancel(
     seed: int = 0,
     every: int = 1,
 ) -> Swept:
-    """Cancel the whole story after step 1, after step 2, and so on until it finishes first; check after each run.
+    """Cancel the whole story after step 1, after step 2, and so on until it finishes first; check after each
+    run.
 
     Each run gets a world of its own from `build`. The cancellation is that of a scope around the whole story.
     """
-    return _sweep(story, build, lambda _: None, check, seed, every, cancels=True)
+    return sweep_kill(
+        story, build=build, kill=lambda _: None, check=check, seed=seed, every=every, ends_run=True
+    )
 
 
 def sweep_kill(  # noqa: PLR0913  - a story, its world, what kills, what must hold, and how to walk
@@ -70,45 +75,43 @@ def sweep_kill(  # noqa: PLR0913  - a story, its world, what kills, what must ho
 ) -> Swept:
     """Call `kill` on the run's world after step 1, after step 2, and so on until the story finishes first.
 
-    `ends_run` is for the death of a process: have `kill` cut the world off from whatever lasts, and the run is
-    cancelled right after; `check` then starts anew from what is left. Otherwise the story goes on without what died.
+    `ends_run` is for the death of a process: have `kill` cut the world off from whatever lasts, and the run
+    is cancelled right after; `check` then starts anew from what is left. Otherwise the story goes on without
+    what died.
     """
-    return _sweep(story, build, kill, check, seed, every, cancels=ends_run)
-
-
-def _sweep(  # noqa: PLR0913
-    story: Callable[[Simulation, W], Awaitable[object]],
-    build: Callable[[], W],
-    kill: Callable[[W], None],
-    check: Callable[[W], None],
-    seed: int,
-    every: int,
-    *,
-    cancels: bool,
-) -> Swept:
-    steps = unfinished = 0
-    for at in range(1, BOUND, every):
+    unfinished = 0
+    for steps, at in enumerate(range(1, BOUND, every)):
         world = build()
-        scope = trio.CancelScope()
-        struck = False
-
-        def strike(world: W = world, scope: trio.CancelScope = scope) -> None:
-            nonlocal struck
-            struck = True
-            kill(world)
-            if cancels:
-                scope.cancel(reason="the sweep has come to this step")
-
-        async def run(sim: Simulation, world: W = world, scope: trio.CancelScope = scope) -> bool:
-            with scope:
-                await story(sim, world)
-                return True
-            return False
-
-        finished = simulate(run, seed, instruments=[_Strike(at, strike)])
+        run = _Run(story, world, kill, ends_run)
+        strike = _Strike(at, run.strike)
+        finished = simulate(run.tell, seed, instruments=[strike])
         check(world)
-        if not struck:
+        if not run.struck:
             return Swept(steps, unfinished)
-        steps += 1
         unfinished += not finished
     raise AssertionError(f"the story has more than {BOUND} steps")
+
+
+@define(eq=False)
+class _Run(Generic[W]):
+    """One run of a story, and what strikes it."""
+
+    story: Callable[[Simulation, W], Awaitable[object]]
+    world: W
+    kill: Callable[[W], None]
+    ends: bool
+    struck: bool = False
+    scope: trio.CancelScope = field(factory=trio.CancelScope)
+
+    def strike(self) -> None:
+        """Kill, now."""
+        self.struck = True
+        self.kill(self.world)
+        if self.ends:
+            self.scope.cancel(reason="the sweep has come to this step")
+
+    async def tell(self, sim: Simulation) -> bool:
+        """Tell the story. False if it was cut short."""
+        with self.scope:
+            await self.story(sim, self.world)
+        return not self.scope.cancelled_caught

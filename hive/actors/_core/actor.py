@@ -4,8 +4,6 @@ Between a handler's last checkpoint and its verdict there is none, so a cancella
 (the message goes back, not charged) or after (it is done). There is no in-between.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -22,6 +20,7 @@ from .essence import essence
 from .facts import HandlingEnded
 from .mailbox import DONE, Bury, Release, Retry, Verdict
 from .messages import Envelope, Kinds, Message
+from .timers import Timers
 
 BURST: Final = 64
 """How many messages an actor handles before it lets others run, if its handlers do not wait by themselves."""
@@ -34,13 +33,15 @@ class Actor:
     async def lifespan(self, ctx: Context) -> AsyncIterator[None]:  # noqa: ARG002  - for those who need it
         """Acquire, yield, release. Reaching the yield means ready.
 
-        Before the yield the startup grace runs, after it the shutdown grace. Slow warm-up that others need not wait
-        for belongs in a helper task.
+        Before the yield the startup grace runs, after it the shutdown grace. Slow warm-up that others need
+        not wait for belongs in a helper task.
         """
         yield
 
     def wanted(self) -> Kinds | None:
-        """Which kinds to receive now, matched exactly; None for all. The rest keeps waiting. Asked each time."""
+        """Which kinds to receive now, matched exactly; None for all. The rest keeps waiting.
+        Asked each time.
+        """
         return None
 
     async def handle(self, message: Message, ctx: Context) -> object:  # noqa: ARG002
@@ -58,7 +59,7 @@ class Actor:
             ctx = Context(cell, cell.life, nursery)
             async with self.lifespan(ctx):
                 task_status.started()
-                await _Loop(self, ctx, cell, cell.life).run()
+                await _Loop(self, ctx, cell.life).run()
             nursery.cancel_scope.cancel(reason="the actor has left")
 
 
@@ -68,21 +69,20 @@ class _Loop:
 
     _actor: Actor
     _ctx: Context
-    _cell: Cell
     _life: Incarnation
 
     async def run(self) -> None:
-        perform = self._actor.handle if self._cell.spec.handling_limit is None else self._perform_in_time
+        perform = self._actor.handle if self._life.cell.spec.handling_limit is None else self._perform_in_time
         while not self._life.stopping and await self._burst(perform):
             pass
 
     async def _burst(self, perform: Callable[[Message, Context], Awaitable[object]]) -> bool:
         """Handle what is there, up to a limit, or wait for more. False when the actor leaves."""
-        life, cell, now = self._life, self._cell, self._cell.runtime.now
+        life, cell, now = self._life, self._life.cell, self._life.cell.runtime.now
         for _ in range(BURST):
             life.since = now()
             if life.timers is not None:
-                self._post_due()
+                self._post_due(life.timers)
             envelope = cell.claim(self._actor.wanted(), life.since)
             if envelope is None:
                 await cell.wait_for_mail(self._next_due())
@@ -91,44 +91,40 @@ class _Loop:
             life.speaker.cause = envelope.id
             try:
                 answer = await perform(envelope.message, self._ctx)
-            except BaseException as raised:
+            except (Exception, BaseExceptionGroup) as raised:
                 if self._failed(envelope, essence(raised)):
                     raise
-                if life.leaving:
-                    return False
             else:
                 if life.kept is None:
                     cell.finish(envelope, answer)
                 self._over(envelope, DONE if life.kept is None else None)
-            if life.stopping:
-                return True
+            if life.leaving or life.stopping:
+                return not life.leaving
         await trio.lowlevel.checkpoint()
         return True
 
     async def _perform_in_time(self, message: Message, ctx: Context) -> object:
-        limit = self._cell.spec.handling_limit
-        assert limit is not None
+        limit = self._life.cell.spec.handling_limit or math.inf
         with trio.move_on_after(limit):
             return await self._actor.handle(message, ctx)
         raise HandlingTooLong(f"{ctx.name!r} handled {type(message).__name__} for longer than {limit} s")
 
-    def _post_due(self) -> None:
-        assert self._life.timers is not None
-        for timer in self._life.timers.fire(self._life.since):
-            if not timer.still_waits:
-                timer.posted = self._cell.post_own(timer.message)
+    def _post_due(self, timers: Timers) -> None:
+        for timer in timers.fire(self._life.since):
+            # A tick that nobody has looked at yet is enough.
+            if timer.posted is None or timer.posted.claim:
+                timer.posted = self._life.cell.post_own(timer.message)
 
     def _next_due(self) -> float:
         timers = self._life.timers
-        return min(self._cell.mailbox.next_due, math.inf if timers is None else timers.next_due)
+        return min(self._life.cell.mailbox.next_due, math.inf if timers is None else timers.next_due)
 
     def _failed(self, envelope: Envelope, error: BaseException) -> bool:
         """The handler raised: settle the message, and say whether that is a crash."""
-        life, cell = self._life, self._cell
+        life, cell = self._life, self._life.cell
+        # If cancelled, the message is not to blame, and goes back when this incarnation has ended.
         if not isinstance(error, Exception):
-            return (
-                True  # Cancelled: the message is not to blame, and goes back when this incarnation has ended.
-            )
+            return True
         verdict, answer = judge(error, envelope, cell.name)
         life.leaving = isinstance(error, Leave)
         carried_out: Verdict | None = None
@@ -139,7 +135,7 @@ class _Loop:
 
     def _over(self, e: Envelope, verdict: Verdict | None) -> None:
         """A handling is over."""
-        life, cell = self._life, self._cell
+        life, cell = self._life, self._life.cell
         life.handling = life.kept = None
         if life.timers is not None:
             life.timers.last_activity = cell.runtime.now()

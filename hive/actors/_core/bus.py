@@ -1,7 +1,7 @@
 """How the runtime tells what happens.
 
-A *recorder* is called synchronously and misses nothing; a *subscription* is a bounded backlog for readers that may
-be slow: the kernel never waits for them, and each counts what it lost.
+A *recorder* is called synchronously and misses nothing; a *subscription* is a bounded backlog for readers
+that may be slow: the kernel never waits for them, and each counts what it lost.
 """
 
 from __future__ import annotations

@@ -3,18 +3,18 @@
 Three places are subtle.
 
 *Readiness.* An incarnation is shielded from birth, by a scope that only its cell cancels; that is what lets a
-supervisor stop its children one by one while it is being cancelled itself. Until it is ready the scope's deadline is
-the startup grace, and whoever starts it passes its own cancellation on.
+supervisor stop its children one by one while it is being cancelled itself. Until it is ready the scope's
+deadline is the startup grace, and whoever starts it passes its own cancellation on.
 
-*Leaving.* Whatever ends an incarnation that was ready becomes a report to its supervisor; what ends one before
-becomes the starter's exception. Either way what it had in hand goes back, with no checkpoint in between.
+*Leaving.* Whatever ends an incarnation that was ready becomes a report to its supervisor; what ends one
+before becomes the starter's exception. Either way what it had in hand goes back, with no checkpoint in
+between.
 
 *Stopping.* Ask, wait out the grace, cancel, wait; a child that ignores even that is reported with its stack.
 """
 
 from __future__ import annotations
 
-import enum
 import math
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -23,14 +23,14 @@ from typing import Final, Protocol
 import trio
 from attrs import define, field, frozen
 from attrs.validators import ge, gt, is_callable, min_len, optional
-from outcome import Error, Outcome, Value
+from outcome import Error, Value
 
 from . import errors
 from .bus import Fact
 from .essence import essence
 from .facts import ActorExited, ActorStarted, Burial, WillNotLeave
 from .mailbox import DONE, Bury, Mailbox, Release, Retry, Verdict
-from .messages import Envelope, Held, Kinds, Message, Reply
+from .messages import Answer, Envelope, Held, Kinds, Message, Reply
 from .policy import Backoff, Crashed, Exit, Grace, Left, Restart, RestartWindow, Status, Stopped, describe
 from .ref import Ref
 from .runtime import SPEAKER, Runtime, Speaker
@@ -103,21 +103,16 @@ class Incarnation:
         self.cell.publish(ActorStarted(self.cell.name, self.number))
         self.settled.set()
 
-    def lived(self) -> float:
-        """For how many seconds this was ready, until now or until it ended."""
-        return 0.0 if self.ready_at is None else self.cell.runtime.now() - self.ready_at
-
     def ended(self, error: BaseException | None) -> Exit:
         """How this ended, now that its task has, with this error."""
+        if error is None and self.killed:
+            error = errors.Killed("it was killed")
+        elif error is None and self.ready_at is None:
+            late = self.scope.cancelled_caught
+            error = errors.NotReadyInTime("it took too long") if late else errors.LeftTooSoon("it left")
         if error is not None:
             return Crashed(error)
-        if self.killed:
-            return Crashed(errors.Killed("it was killed"))
-        if self.ready_at is not None:
-            return Stopped() if self.stopping else Left()
-        if self.scope.cancelled_caught:
-            return Crashed(errors.NotReadyInTime("it was not ready in time"))
-        return Crashed(errors.LeftTooSoon("it returned before it was ready"))
+        return Stopped() if self.stopping else Left()
 
     def stack(self) -> tuple[str, ...]:
         """Where the incarnation's own task waits, outermost call first."""
@@ -173,12 +168,11 @@ class Cell:
     async def start(self, nursery: trio.Nursery) -> None:
         """Start an incarnation and return once it is ready.
 
-        Raises `StartFailed`, and then nothing of it is left. If we are cancelled meanwhile, so is it; wait for it
-        with `stop`.
+        Raises `StartFailed`, and then nothing of it is left. If we are cancelled meanwhile, so is it; wait
+        for it with `stop`.
         """
         if self.alive is not None:
-            still_leaving = errors.StillLeaving("its last incarnation has not left")
-            raise errors.StartFailed(self.name, Crashed(still_leaving))
+            raise errors.StartFailed(self.name, Crashed(errors.StillLeaving("its last life has not ended")))
         self.incarnation += 1
         self.status = Status.STARTING
         scope = trio.CancelScope(shield=True, deadline=self.runtime.now() + self.spec.grace.startup)
@@ -197,12 +191,13 @@ class Cell:
     async def _live(self, life: Incarnation) -> None:
         SPEAKER.set(life.speaker)
         life.task = trio.lowlevel.current_task()
-        error: BaseException | None = None
+        error: BaseException | None = KeyboardInterrupt()  # unless we learn otherwise
         try:
             with life.scope:
                 life.occupant = self.spec.start()
                 await life.occupant.serve(self, task_status=life)
-        except BaseException as raised:
+            error = None
+        except (Exception, BaseExceptionGroup) as raised:
             error = essence(raised)
             if not isinstance(error, Exception):
                 raise
@@ -231,24 +226,23 @@ class Cell:
             if error is None or isinstance(error, Exception):  # an interrupt takes everybody along
                 self.report(life)
 
-    async def stop(self) -> bool:
+    async def stop(self) -> None:
         """End the incarnation, if there is one: ask, wait out the grace, cancel, wait.
 
-        False if it ignored even the cancellation for `PATIENCE` seconds; it is announced and left behind then.
+        If it ignores even the cancellation for `PATIENCE` seconds, it is announced and left behind, `alive`.
         """
         life = self.alive
         if life is None:
-            return True
+            return
         self.ask_to_stop()
         with trio.move_on_after(self.spec.grace.shutdown):
             await life.gone.wait()
-            return True
+            return
         life.scope.cancel(reason=f"the grace of {self.name!r} is over")
         with trio.move_on_after(PATIENCE):
             await life.gone.wait()
-            return True
+            return
         self.publish(WillNotLeave(self.name, life.number, life.stack()))
-        return False
 
     def ask_to_stop(self) -> None:
         """Ask the incarnation to leave when its current handling is over."""
@@ -272,7 +266,9 @@ class Cell:
     # Between incarnations.
 
     def rest(self, status: Status, reason: str) -> None:
-        """Stay without an incarnation until somebody starts one. Mail stays; whoever waits for an answer is told."""
+        """Stay without an incarnation until somebody starts one. Mail stays; whoever waits for an answer is
+        told.
+        """
         self.status = status
         self.fail_questions()
         for watcher in self.runtime.watchers.pop(self.name, ()):
@@ -305,7 +301,7 @@ class Cell:
         loser = self.mailbox.put(envelope)
         if loser is not None:
             self._bury(loser, Burial.REFUSED if loser is envelope else Burial.DROPPED)
-            full = errors.Full(self.name, self.mailbox.capacity)
+            full = errors.Full(f"the mailbox of {self.name!r} is full ({self.mailbox.capacity} messages)")
             if loser is envelope:
                 raise full
             if loser.reply is not None:
@@ -320,7 +316,7 @@ class Cell:
         self.mailbox.put_own(envelope)
         return envelope
 
-    def _bury(self, envelope: Envelope, reason: Burial, why: str | None = None) -> None:
+    def _bury(self, envelope: Envelope, reason: Burial, why: str = "") -> None:
         self.runtime.bury(self.name, envelope.message, envelope.sender, reason, why)
 
     def withdraw(self, envelope: Envelope) -> None:
@@ -329,24 +325,27 @@ class Cell:
             self._senders.unpark()
 
     def claim(self, kinds: Kinds | None, now: float) -> Envelope | None:
-        """Take the next wanted message in hand, if there is one, and let a sender that waits for room go on."""
+        """Take the next wanted message in hand, if there is one, and let a sender that waits for
+        room go on.
+        """
         envelope = self.mailbox.claim(kinds, now)
         if self._senders is not None and envelope is not None:
             self._senders.unpark()  # should a tell be quicker, the sender waits again
         return envelope
 
     def finish(self, envelope: Envelope, answer: object) -> None:
-        """End the latest claim of a message as done, with this answer: `settle` for what happens most of the time."""
-        self.mailbox.finish(envelope, envelope.claim)
+        """End the latest claim of a message as done, with this answer: `settle` for what happens most of the
+        time.
+        """
+        self.mailbox.settle(envelope, envelope.claim, DONE, self.runtime.now())
         if envelope.reply is not None:
             envelope.reply.resolve(Value(answer))
 
-    def settle(
-        self, envelope: Envelope, claim: int, verdict: Verdict, answer: Outcome[object] | None
-    ) -> Verdict:
+    def settle(self, envelope: Envelope, claim: int, verdict: Verdict, answer: Answer | None) -> Verdict:
         """End a claim, tell whoever waits for the answer, and return the verdict that was carried out.
 
-        A question is never retried: its asker is told of the crash. A message whose attempts are spent is buried.
+        A question is never retried: its asker is told of the crash. A message whose attempts are spent is
+        buried.
         """
         carried_out, reply = verdict, envelope.reply
         if isinstance(verdict, Retry) and reply is not None:
@@ -361,7 +360,7 @@ class Cell:
             self._bury(envelope, reason, describe(carried_out.error))
         return carried_out
 
-    def _answer_to(self, verdict: Verdict) -> Outcome[object]:
+    def _answer_to(self, verdict: Verdict) -> Answer:
         match verdict:
             case Bury(error=error):
                 return Error(error)
@@ -389,7 +388,9 @@ class Cell:
             self._reader = None
 
     async def wait_for_room(self) -> None:
-        """Park a sender until a message has left the mailbox, or the cell is closed. First come, first served."""
+        """Park a sender until a message has left the mailbox, or the cell is closed. First come, first
+        served.
+        """
         if self._senders is None:
             self._senders = trio.lowlevel.ParkingLot()
         await self._senders.park()

@@ -1,10 +1,8 @@
 """What a handler may do: its name, its clock and chance, its message in hand, helpers, timers, watches."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable
 from random import Random
-from typing import TypeVarTuple, Unpack
+from typing import TypeVarTuple
 
 import trio
 from attrs import define
@@ -72,10 +70,11 @@ class Context:
     # The message in hand.
 
     def hold(self) -> Held:
-        """Keep the current message in hand beyond this handling; `settle` it later. For a request: answer it later.
+        """Keep the current message in hand beyond this handling; `settle` it later. For a request: answer it
+        later.
 
-        If this incarnation ends first, a message goes back uncharged, and an asker is told.
-        Raises `NotHeld` outside a handling.
+        If this incarnation ends first, a message goes back uncharged, and an asker is told. Raises `NotHeld`
+        outside a handling.
         """
         life = self._life
         if life.handling is None or SPEAKER.get() is not life.speaker:
@@ -99,7 +98,7 @@ class Context:
     # Helpers, timers, watching.
 
     def spawn(
-        self, async_fn: Callable[[Unpack[Ts]], Awaitable[object]], *args: Unpack[Ts], name: object = None
+        self, async_fn: Callable[[*Ts], Awaitable[object]], *args: *Ts, name: object = None
     ) -> trio.CancelScope:
         """Run a helper task beside the handlers. Its crash is ours; it is cancelled when we leave.
 
@@ -138,7 +137,8 @@ class Context:
         return timer
 
     def watch(self, name: str) -> None:
-        """Have `Down(name, reason)` sent to us when that actor stops for good; at once if it has, or never was.
+        """Have `Down(name, reason)` sent to us when that actor stops for good; at once if it has, or never
+        was.
 
         Restarts do not count. Watching twice is watching once.
         """

@@ -1,10 +1,8 @@
 """Everything the kernel raises on purpose, named after whose fault it is and what to do.
 
-The four at the end are instructions, not failures: a handler raises them to end its handling otherwise than by
-returning.
+The four at the end are instructions, not failures: a handler raises them to end its handling otherwise than
+by returning.
 """
-
-from __future__ import annotations
 
 from collections.abc import Sequence
 
@@ -25,10 +23,6 @@ class NameTaken(HiveError):
 
 class NoSuchActor(HiveError):
     """Nobody has this name: never started, or dropped since."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(f"there is no actor called {name!r}")
-        self.name = name
 
 
 class NoSuchChild(HiveError):
@@ -76,10 +70,6 @@ class Killed(HiveError):
 class Full(HiveError):
     """The mailbox has no room. `send` waits for room where the mailbox allows waiting."""
 
-    def __init__(self, name: str, capacity: int) -> None:
-        super().__init__(f"the mailbox of {name!r} is full ({capacity} messages)")
-        self.name = name
-
 
 class NotHeld(HiveError):
     """This message is not in hand any more: it has its verdict, or its incarnation has ended."""
@@ -104,7 +94,6 @@ class ActorCrashed(HiveError):
 
     def __init__(self, name: str, error: BaseException) -> None:
         super().__init__(f"{name!r} crashed while it was handling this request")
-        self.name = name
         self.__cause__ = error
 
 
@@ -124,7 +113,9 @@ class Leave(Exception):
 
 
 class Snooze(Exception):
-    """Raised by a handler: give me this message again in so many seconds. No attempt is charged; an asker waits."""
+    """Raised by a handler: give me this message again in so many seconds. No attempt is charged; an asker
+    waits.
+    """
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"again in {seconds} s")
@@ -132,7 +123,9 @@ class Snooze(Exception):
 
 
 class Reject(Exception):
-    """Raised by a handler: this message can never be handled. It is buried, an asker gets the error, we go on."""
+    """Raised by a handler: this message can never be handled. It is buried, an asker gets the error, we go
+    on.
+    """
 
     def __init__(self, error: Exception) -> None:
         super().__init__(repr(error))

@@ -3,8 +3,6 @@
 Nurseries wrap errors in groups and mix them with `Cancelled`. A cancelled *and* failed task has failed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import trio
@@ -13,7 +11,8 @@ import trio
 def essence(raised: BaseException) -> BaseException:
     """The one error in it; a group of them, without cancellations, if there are several; or a `Cancelled`.
 
-    Something that is neither an `Exception` nor a cancellation (an interrupt from the keyboard, say) wins over all.
+    Something that is neither an `Exception` nor a cancellation (an interrupt from the keyboard, say) wins
+    over all.
     """
     leaves = list(_leaves(raised))
     failed = [leaf for leaf in leaves if isinstance(leaf, Exception)]

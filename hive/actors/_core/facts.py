@@ -1,7 +1,5 @@
 """What the kernel announces. Dashboards, journals and tests all read this one stream."""
 
-from __future__ import annotations
-
 import enum
 
 from attrs import field, frozen
@@ -69,7 +67,7 @@ class DeadLetter(Fact):
     kind: str
     sender: str | None
     reason: Burial
-    error: str | None = None
+    error: str = ""
     message: Message | None = field(default=None, repr=False, eq=False)
 
 
@@ -77,7 +75,8 @@ class DeadLetter(Fact):
 class HandlingEnded(Fact):
     """A handling is over, and how many attempts have failed so far.
 
-    `verdict` is the name of its verdict's class, or `Held` where the message stays in hand or was settled before.
+    `verdict` is the name of its verdict's class, or `Held` where the message stays in hand or was settled
+    before.
     """
 
     name: str

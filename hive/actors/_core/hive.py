@@ -1,7 +1,5 @@
 """The whole: one root supervisor, and the names below it."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -10,7 +8,7 @@ from random import Random
 from typing import Final
 
 import trio
-from attrs import define, field
+from attrs import define
 
 from .bus import Bus, Fact, Recording
 from .cell import Cell, ChildSpec, Incarnation
@@ -19,7 +17,7 @@ from .essence import essence
 from .policy import Budget, Crashed, Grace, RestartWindow, Strategy
 from .ref import Ref
 from .runtime import Runtime
-from .snapshot import Snapshot
+from .snapshot import SupervisorSnapshot
 from .supervisor import Supervisor, snapshot
 
 ROOT: Final = "root"
@@ -32,7 +30,6 @@ class Hive:
 
     _runtime: Runtime
     _root: Cell
-    ended: trio.Event = field(factory=trio.Event, init=False)
 
     @property
     def bus(self) -> Bus:
@@ -54,19 +51,22 @@ class Hive:
         return Ref(name, self._runtime)
 
     def record(self, recorder: Callable[[Fact], None], *kinds: type[Fact]) -> Recording:
-        """Call `recorder` with every fact of these kinds, synchronously and without loss, until it is closed."""
+        """Call `recorder` with every fact of these kinds, synchronously and without loss, until
+        it is closed.
+        """
         return self.bus.record(recorder, *kinds)
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self) -> SupervisorSnapshot:
         """The whole tree at this instant."""
-        return snapshot(self._root)
+        tree = snapshot(self._root)
+        assert isinstance(tree, SupervisorSnapshot)
+        return tree
 
     def kill(self, name: str) -> None:
         """End an actor's incarnation as though it had crashed, without its grace. Raises `NoSuchActor`."""
-        cell = self._runtime.cells.get(name)
-        if cell is None:
-            raise NoSuchActor(name)
-        cell.kill()
+        if name not in self._runtime.cells:
+            raise NoSuchActor(f"there is no actor called {name!r}")
+        self._runtime.cells[name].kill()
 
     def stop(self) -> None:
         """Ask everybody to leave, in order. Returns at once; see `stopped`."""
@@ -74,16 +74,10 @@ class Hive:
 
     async def stopped(self) -> None:
         """Wait until everybody has left. Raises what the root failed with, its causes chained."""
-        await self.ended.wait()
         assert self._root.life is not None
+        await self._root.life.gone.wait()
         if isinstance(self._root.life.exit, Crashed):
             raise self._root.life.exit.error
-
-    async def close(self) -> None:
-        """Stop, whatever else is going on, and wait until everybody has left."""
-        with trio.CancelScope(shield=True):
-            await self._root.stop()
-            self._root.close("the hive was closed")
 
 
 @asynccontextmanager
@@ -97,8 +91,8 @@ async def open_hive(
 ) -> AsyncIterator[Hive]:
     """Start these children as one family, in order; stop them, in reverse, when the block is left.
 
-    If they cannot start, that is raised here and nothing is left running. If the root fails later, because its
-    restarts are exhausted, the block is cancelled and the failure raised, its causes chained.
+    If they cannot start, that is raised here and nothing is left running. If the root fails later, because
+    its restarts are exhausted, the block is cancelled and the failure raised, its causes chained.
     """
     clock = trio.lowlevel.current_clock()
     runtime = Runtime(random or Random(), wall, clock.current_time, bus or Bus())
@@ -108,7 +102,6 @@ async def open_hive(
 
             def ended(life: Incarnation) -> None:
                 nonlocal failure
-                hive.ended.set()
                 if isinstance(life.exit, Crashed):
                     failure = life.exit.error
                     nursery.cancel_scope.cancel(reason="the root supervisor failed")
@@ -116,12 +109,13 @@ async def open_hive(
             tree = partial(Supervisor, specs, strategy, budget=budget)
             spec = ChildSpec(ROOT, tree, grace=Grace.unbounded_shutdown())
             root = Cell(spec, runtime, RestartWindow(budget), ended)
-            hive = Hive(runtime, root)
             try:
                 await root.start(nursery)
-                yield hive
+                yield Hive(runtime, root)
             finally:
-                await hive.close()
+                with trio.CancelScope(shield=True):  # bounded, because all below it are
+                    await root.stop()
+                    root.close("the hive was closed")
     except BaseExceptionGroup as group:
         failure = essence(group)
         if isinstance(failure, StartFailed) and failure.name == ROOT:

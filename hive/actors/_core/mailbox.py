@@ -1,14 +1,12 @@
 """Where messages wait.
 
-A mailbox belongs to the cell, never to the serve loop, so it outlives every crash.
-Taking a message is a claim, not a removal; only a verdict removes it.
-Nothing in here waits: the cell parks whoever has to, and hands in the time.
+A mailbox belongs to the cell, never to the serve loop, so it outlives every crash. Taking a message is a
+claim, not a removal; only a verdict removes it. Nothing in here waits: the cell parks whoever has to, and
+hands in the time.
 
-Order: first in, first out within each of two lanes, and the urgent lane is served first.
-A message that comes back (retried, released) goes to the front; a snoozed one goes there when its time has come.
+Order: first in, first out within each of two lanes, and the urgent lane is served first. A message that comes
+back (retried, released) goes to the front; a snoozed one goes there when its time has come.
 """
-
-from __future__ import annotations
 
 import enum
 import heapq
@@ -35,7 +33,9 @@ class Done:
 
 @frozen
 class Retry:
-    """It failed: try again after so many seconds. Charged as an attempt; buried when the attempts are spent."""
+    """It failed: try again after so many seconds. Charged as an attempt; buried when the attempts
+    are spent.
+    """
 
     error: Exception
     after: float = 0.0
@@ -73,8 +73,8 @@ class Overflow(enum.Enum):
 class Counts:
     """What a mailbox has seen since it was made. They only grow.
 
-    Accepted = done + buried + dropped + withdrawn + waiting + held, always. A question is withdrawn when its asker
-    gives up before anybody has begun on it, or is told that nobody will.
+    Accepted = done + buried + dropped + withdrawn + waiting + held, always. A question is withdrawn when its
+    asker gives up before anybody has begun on it, or is told that nobody will.
     """
 
     accepted: int = 0
@@ -100,7 +100,9 @@ class Mailbox:
     # Coming in.
 
     def put(self, envelope: Envelope) -> Envelope | None:
-        """Accept a message. Returns who lost its place: nobody, the oldest (dropped), or the new one (refused)."""
+        """Accept a message. Returns who lost its place: nobody, the oldest (dropped), or the new one
+        (refused).
+        """
         loser = None
         if envelope.urgent:
             self._urgent.append(envelope)
@@ -116,15 +118,16 @@ class Mailbox:
         return loser
 
     def put_own(self, envelope: Envelope) -> None:
-        """Accept a message of the owner to itself, even when full: it could not wait for itself to make room."""
+        """Accept a message of the owner to itself, even when full: it could not wait for itself
+        to make room.
+        """
         self._normal.append(envelope)
         self.counts.accepted += 1
 
     @property
     def must_wait(self) -> bool:
         """Whether a sender that can wait should: there is no room, and there will be."""
-        full = len(self._normal) + len(self._snoozed) >= self.capacity
-        return full and self.overflow is Overflow.BLOCK
+        return self.overflow is Overflow.BLOCK and len(self._normal) + len(self._snoozed) >= self.capacity
 
     # Going out.
 
@@ -151,19 +154,13 @@ class Mailbox:
         """Whether this very claim is still open."""
         return envelope.claim == claim and envelope.id in self._held
 
-    def finish(self, envelope: Envelope, claim: int) -> None:
-        """End a claim as done. Raises `NotHeld` if it has ended already."""
+    def settle(self, envelope: Envelope, claim: int, verdict: Verdict, now: float) -> None:
+        """End a claim. Raises `NotHeld` if it has ended already."""
         if envelope.claim != claim or self._held.pop(envelope.id, None) is None:
             raise NotHeld(f"{envelope.kind} {envelope.id} is not in hand any more")
-        self.counts.done += 1
-
-    def settle(self, envelope: Envelope, claim: int, verdict: Verdict, now: float) -> None:
-        """End a claim in any way. Raises `NotHeld` if it has ended already."""
-        self.finish(envelope, claim)
-        self.counts.done -= not isinstance(verdict, Done)
         match verdict:
             case Done():
-                pass
+                self.counts.done += 1
             case Retry(after=after):
                 envelope.attempts += 1
                 self._again(envelope, after, now)

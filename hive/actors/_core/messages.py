@@ -4,8 +4,6 @@ A message is a frozen value that sender and receiver share, so it must not chang
 Everything that does change about it (attempts, claims) is on its envelope, which only the mailbox touches.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Generic, TypeAlias, TypeVar
 
@@ -29,13 +27,18 @@ class Request(Message, Generic[T]):
 
 
 class Internal(Message):
-    """The kernel's talk to itself about one incarnation. Meaningless later, so it never becomes a dead letter."""
+    """The kernel's talk to itself about one incarnation. Meaningless later, so it never becomes a dead
+    letter.
+    """
 
     __slots__ = ()
 
 
-Kinds: TypeAlias = "frozenset[type[Message]]"
+Kinds: TypeAlias = frozenset[type[Message]]
 """Message classes, matched exactly: a subclass is another kind."""
+
+Answer: TypeAlias = Outcome[object]
+"""What an asker is told: a value, or an error to raise."""
 
 
 @define(eq=False)
@@ -46,9 +49,9 @@ class Reply:
     """
 
     _asker: trio.lowlevel.Task | None = None
-    _told: Outcome[object] | None = None
+    _told: Answer | None = None
 
-    def resolve(self, answer: Outcome[object]) -> None:
+    def resolve(self, answer: Answer) -> None:
         """Tell the asker, unless it has been told already."""
         if self._told is None:
             self._told = answer
@@ -71,7 +74,9 @@ class Reply:
 
 @define(eq=False)
 class Envelope:
-    """A message under way: who sent it and because of what, when, who waits for the answer, how often it was tried."""
+    """A message under way: who sent it and because of what, when, who waits for the answer, how often it was
+    tried.
+    """
 
     message: Message
     id: int
@@ -93,7 +98,8 @@ class Envelope:
 class Held:
     """A message kept in hand beyond its handling, to be settled once.
 
-    It stops being valid when it is settled and when the incarnation that holds it ends: the claim number tells.
+    It stops being valid when it is settled and when the incarnation that holds it ends: the claim number
+    tells.
     """
 
     envelope: Envelope
@@ -103,11 +109,6 @@ class Held:
     def message(self) -> Message:
         """What was said."""
         return self.envelope.message
-
-    @property
-    def id(self) -> int:
-        """The envelope's number, unique within a hive. Use it as an idempotency key for effects outside."""
-        return self.envelope.id
 
 
 @frozen

@@ -39,15 +39,11 @@ Exit: TypeAlias = Left | Stopped | Crashed
 
 def describe(what: Exit | BaseException) -> str:
     """An exit or an error in one line, as a person wants to read it."""
-    match what:
-        case Left():
-            return "left"
-        case Stopped():
-            return "stopped"
-        case Crashed(error=error):
-            return f"crashed: {describe(error)}"
-        case error:
-            return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    if isinstance(what, Crashed):
+        return f"crashed: {describe(what.error)}"
+    if not isinstance(what, BaseException):
+        return type(what).__name__.lower()
+    return f"{type(what).__name__}: {what}" if str(what) else type(what).__name__
 
 
 class Status(enum.Enum):
@@ -63,7 +59,8 @@ class Status(enum.Enum):
 
 
 RESTING: Final = frozenset({Status.STOPPED, Status.PARKED})
-"""No incarnation will live here until somebody asks for it, so questions are answered at once: nobody is in."""
+"""No incarnation will live here until somebody asks for it, so questions are answered at once: nobody is in.
+"""
 
 
 class Restart(enum.Enum):
@@ -157,9 +154,9 @@ class RestartWindow:
 class Backoff:
     """How long to wait before a restart, in seconds.
 
-    The first pause doubles with each failure up to the ceiling; `jitter` is the share of it drawn at random, so that
-    children that fell together do not get up together. Failures are forgotten once an incarnation has lived for
-    `quiet` seconds.
+    The first pause doubles with each failure up to the ceiling; `jitter` is the share of it drawn at random,
+    so that children that fell together do not get up together. Failures are forgotten once an incarnation has
+    lived for `quiet` seconds.
     """
 
     first: float = field(default=0.1, validator=ge(0))

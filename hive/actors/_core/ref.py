@@ -4,8 +4,6 @@ Valid across restarts, never a live object, and as cheap as a string: it may tra
 `tell` is at least once, `ask` at most once.
 """
 
-from __future__ import annotations
-
 from contextlib import AbstractContextManager, nullcontext
 from typing import Final, Never, TypeVar, cast
 
@@ -31,7 +29,8 @@ class Ref:
     _runtime: Runtime = field(eq=False, repr=False)
 
     def tell(self, message: Message, *, urgent: bool = False) -> None:
-        """Put a message into the mailbox. It survives crashes of the actor and is tried until it has a verdict.
+        """Put a message into the mailbox. It survives crashes of the actor and is tried until it has a
+        verdict.
 
         Urgent mail overtakes the rest and is never refused. Raises `Full` and `NoSuchActor`.
         """
@@ -54,9 +53,9 @@ class Ref:
     async def ask(self, request: Request[T], *, urgent: bool = False) -> T:
         """Send a request and wait for its answer. Put a deadline around the call, not into it.
 
-        If this is cancelled, the request is withdrawn unless the actor has begun on it; a late answer is dropped.
-        Raises what the handler declines with; `ActorCrashed`, `ActorStopped`, `NoSuchActor`; `Full` where the
-        mailbox refuses; and `WouldDeadlock` if the actor waits, however indirectly, for us.
+        If this is cancelled, the request is withdrawn unless the actor has begun on it; a late answer is
+        dropped. Raises what the handler declines with; `ActorCrashed`, `ActorStopped`, `NoSuchActor`; `Full`
+        where the mailbox refuses; and `WouldDeadlock` if the actor waits, however indirectly, for us.
         """
         cell = self._runtime.cells.get(self.name) or self._nobody(request)
         if cell.status in RESTING:
@@ -79,4 +78,4 @@ class Ref:
     def _nobody(self, message: Message) -> Never:
         speaker = SPEAKER.get()
         self._runtime.bury(self.name, message, speaker.name if speaker else None, Burial.NO_SUCH_ACTOR)
-        raise NoSuchActor(self.name)
+        raise NoSuchActor(f"there is no actor called {self.name!r}")

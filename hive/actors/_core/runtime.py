@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 class Speaker:
     """On whose behalf the current task talks, and because of which message.
 
-    `blocking` means that this task is the actor's own loop, so that the actor can handle nothing else while it waits.
+    `blocking` means that this task is the actor's own loop, so that the actor can handle nothing else while
+    it waits.
     """
 
     name: str
@@ -47,9 +48,7 @@ class Runtime:
     watchers: dict[str, dict[str, None]] = field(factory=dict)
     next_id: Callable[[], int] = field(factory=lambda: itertools.count(1).__next__)
 
-    def bury(
-        self, to: str, message: Message, sender: str | None, reason: Burial, why: str | None = None
-    ) -> None:
+    def bury(self, to: str, message: Message, sender: str | None, reason: Burial, why: str = "") -> None:
         """Announce a message that will not be handled."""
         if not isinstance(message, Internal):
             self.bus.publish(DeadLetter(to, type(message).__name__, sender, reason, why, message))

@@ -79,13 +79,8 @@ class SupervisorSnapshot:
 
     def find(self, name: str) -> Snapshot | None:
         """The actor or supervisor of that name, here or below."""
-        if self.name == name:
-            return self
-        for child in self.children:
-            found = child.find(name) if isinstance(child, SupervisorSnapshot) else child
-            if found is not None and found.name == name:
-                return found
-        return None
+        below = (one.find(name) if isinstance(one, SupervisorSnapshot) else one for one in self.children)
+        return next((one for one in (self, *below) if one is not None and one.name == name), None)
 
 
 Snapshot: TypeAlias = ActorSnapshot | SupervisorSnapshot
@@ -93,19 +88,12 @@ Snapshot: TypeAlias = ActorSnapshot | SupervisorSnapshot
 
 def of_cell(cell: Cell) -> ActorSnapshot:
     """How this cell is now."""
-    now, life, handling = cell.runtime.now(), cell.life, None
+    now, life, handling = cell.runtime.now(), cell.alive, None
     if life is not None and life.handling is not None:
         handling = HandlingSnapshot(life.handling.kind, life.handling.id, now - life.since)
-    return ActorSnapshot(
-        cell.name,
-        cell.status,
-        cell.incarnation,
-        cell.window.count(now),
-        cell.last_error,
-        handling,
-        cell.runtime.waits.of(cell.name),
-        of_mailbox(cell.mailbox, now),
-    )
+    box, waits_for = of_mailbox(cell.mailbox, now), cell.runtime.waits.of(cell.name)
+    past = (cell.incarnation, cell.window.count(now), cell.last_error)
+    return ActorSnapshot(cell.name, cell.status, *past, handling, waits_for, box)
 
 
 def of_mailbox(mailbox: Mailbox, now: float) -> MailboxSnapshot:

@@ -1,10 +1,9 @@
 """A supervisor is an actor whose messages are exits and whose work is restarting.
 
-Exits, due restarts and requests are handled one at a time in its own mailbox: no lock to forget, and nothing can come
-back to life behind its shutdown, because the task that shuts down is the only one that ever starts a child.
+Exits, due restarts and requests are handled one at a time in its own mailbox: no lock to forget, and nothing
+can come back to life behind its shutdown, because the task that shuts down is the only one that ever starts a
+child.
 """
-
-from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -58,7 +57,9 @@ class RestartChild(Request[None]):
 
 @frozen
 class ReplaceChild(Request[None]):
-    """Stop the child of that name and start it by this spec. It keeps its place and its mail. As `RestartChild`."""
+    """Stop the child of that name and start it by this spec. It keeps its place and its mail. As
+    `RestartChild`.
+    """
 
     spec: ChildSpec
 
@@ -73,7 +74,9 @@ Asked: TypeAlias = StartChild | StopChild | DropChild | RestartChild | ReplaceCh
 
 @frozen(eq=False)
 class Exited(Internal):
-    """A child's incarnation has ended. It names the incarnation itself, so that stale news cannot be mistaken."""
+    """A child's incarnation has ended. It names the incarnation itself, so that stale news cannot be
+    mistaken.
+    """
 
     life: Incarnation
 
@@ -89,8 +92,8 @@ class RestartDue(Internal):
 class Supervisor(Actor):
     """Keeps its children running by their specs.
 
-    A family shares the budget and leaves in reverse order; when the budget is spent, the supervisor stops all of it
-    and fails. Strangers have the budget each and leave together; one that has spent it is parked.
+    A family shares the budget and leaves in reverse order; when the budget is spent, the supervisor stops all
+    of it and fails. Strangers have the budget each and leave together; one that has spent it is parked.
     """
 
     children: Sequence[ChildSpec] = ()
@@ -134,15 +137,14 @@ class Supervisor(Actor):
         async with trio.open_nursery() as self._nursery:
             try:
                 for spec in self.children:
-                    await self._start_first(spec)
+                    await self._start_static(self._new_cell(spec))
                 yield
             finally:
                 # Bounded, because every child is: by its grace, and then by PATIENCE.
                 with trio.CancelScope(shield=True):
                     await self._shut_down()
 
-    async def _start_first(self, spec: ChildSpec) -> None:
-        cell = self._new_cell(spec)
+    async def _start_static(self, cell: Cell) -> None:
         try:
             await self._start(cell)
         except errors.StartFailed as failed:
@@ -191,7 +193,7 @@ class Supervisor(Actor):
         cell, exit_ = life.cell, life.exit
         if exit_ is None or cell.life is not life or cell.status is not Status.EXITED:
             return
-        if life.lived() >= cell.spec.backoff.quiet:
+        if life.ready_at is not None and self._ctx.now() - life.ready_at >= cell.spec.backoff.quiet:
             cell.failures = 0
         if life.stopping:
             cell.rest(Status.STOPPED, "stopped")
@@ -223,7 +225,9 @@ class Supervisor(Actor):
             self._due[cell.name] = self._ctx.after(delay, RestartDue(tuple(group)))
 
     async def _stand_by(self, cell: Cell) -> None:
-        """Stop a child that will be started with its group. A restart it waits for by itself is superseded."""
+        """Stop a child that will be started with its group. A restart it waits for by itself is
+        superseded.
+        """
         if cell.name in self._due:
             self._due.pop(cell.name).cancel()
         if cell.alive is not None:
@@ -295,10 +299,9 @@ class Supervisor(Actor):
         cell = self._cells.get(name)
         if cell is None:
             raise errors.NoSuchChild(f"{self._ctx.name!r} has no child called {name!r}")
-        self._ctx.cell.fail_questions(sender=name)
-        with self._ctx.cell.runtime.waits.edge(self._ctx.name, name):
-            if not await cell.stop():
-                raise errors.StillLeaving(f"{name!r} ignores its cancellation")
+        await self._stop(cell, asked=True)
+        if cell.alive is not None:
+            raise errors.StillLeaving(f"{name!r} ignores its cancellation")
         return cell
 
     async def _restart(self, cell: Cell) -> None:
@@ -324,10 +327,12 @@ class Supervisor(Actor):
         with self._ctx.cell.runtime.waits.edge(self._ctx.name, cell.name):
             await cell.start(self._nursery)
 
-    async def _stop(self, cell: Cell) -> None:
-        """Stop a child whatever it waits for. What it has asked us is answered: there will be no answer."""
+    async def _stop(self, cell: Cell, *, asked: bool = False) -> None:
+        """Stop a child. What it has asked us is answered: there will be no answer. Bounded, whatever it waits
+        for.
+        """
         self._ctx.cell.fail_questions(sender=cell.name)
-        with self._ctx.cell.runtime.waits.unchecked_edge(self._ctx.name, cell.name):
+        with self._ctx.cell.runtime.waits.edge(self._ctx.name, cell.name, checked=asked):
             await cell.stop()
 
     def _drop(self, cell: Cell, reason: str) -> None:

@@ -1,10 +1,8 @@
 """Messages an actor will send to itself.
 
-Timers belong to an incarnation and die with it. They are read by the actor's own loop, which knows when to wake: no
-task per timer, and a timer that was cancelled before its message was posted never fires.
+Timers belong to an incarnation and die with it. They are read by the actor's own loop, which knows when to
+wake: no task per timer, and a timer that was cancelled before its message was posted never fires.
 """
-
-from __future__ import annotations
 
 import heapq
 import math
@@ -28,11 +26,6 @@ class Timer:
     def cancel(self) -> None:
         """Do not fire (again). A message already in the mailbox stays there."""
         self.cancelled = True
-
-    @property
-    def still_waits(self) -> bool:
-        """Whether the last message we posted has not been looked at yet."""
-        return self.posted is not None and self.posted.claim == 0
 
     def next_after(self, now: float) -> float:
         """When to fire again, after firing now; infinity for once only. What was missed is missed."""
@@ -62,7 +55,9 @@ class Timers:
         return self._heap[0][0] if self._heap else math.inf
 
     def fire(self, now: float) -> list[Timer]:
-        """The timers that are due, in order. One that repeats, or came too early for its silence, is set again."""
+        """The timers that are due, in order. One that repeats, or came too early for its silence, is set
+        again.
+        """
         fired = []
         while self.next_due <= now:
             _, _, timer = heapq.heappop(self._heap)

@@ -238,6 +238,7 @@ def test_tasks_of_a_handlers_own_nursery_block_as_the_handler_does(seed: int) ->
 
     async def nested(ctx: Context) -> None:
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.sleep, 1)
             nursery.start_soon(ctx.me.ask, Do(nothing))
 
     async def story(sim: Simulation) -> None:
@@ -513,7 +514,6 @@ def test_waiting_for_room_counts_as_waiting(seed: int) -> None:
             hive.ref("b").tell(Do(flood_a))
             with trio.fail_after(1):
                 letter = await sim.facts.wait_for(DeadLetter, reason=Burial.POISON)
-            assert letter.error is not None
             assert letter.error.startswith("WouldDeadlock")
 
     simulate(story, seed)
@@ -534,7 +534,11 @@ def test_a_watcher_is_told_of_a_final_stop_and_not_of_a_restart(seed: int) -> No
             await settle()
             await hive.root.ask(StopChild("a"))
             await settle()
-            assert log == ["w up", f"w got {Down('nobody', 'no such actor')!r}", f"w got {Down('a', 'stopped')!r}"]
+            assert log == [
+                "w up",
+                f"w got {Down('nobody', 'no such actor')!r}",
+                f"w got {Down('a', 'stopped')!r}",
+            ]
 
             await hive.ref("w").ask(Do(watch))
             await settle()

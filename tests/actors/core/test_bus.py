@@ -64,8 +64,7 @@ def test_a_reader_waits_and_is_woken_and_reaches_the_end(seed: int) -> None:
             facts = bus.subscribe()
 
             async def reader() -> None:
-                async for fact in facts:
-                    read.append(fact)
+                read.extend([fact async for fact in facts])
 
             nursery.start_soon(reader)
             await trio.testing.wait_all_tasks_blocked()

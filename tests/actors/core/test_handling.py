@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from itertools import pairwise
 
 import outcome
 import pytest
@@ -130,7 +131,7 @@ def test_a_snooze_brings_the_message_back_later_and_costs_nothing(seed: int) -> 
 
     simulate(story, seed)
 
-    assert [b - a for a, b in zip(tries, tries[1:], strict=False)] == [10] * 4
+    assert [b - a for a, b in pairwise(tries)] == [10] * 4
     assert log == ["a up", "a got meanwhile", "done", "a down"]
 
 
@@ -270,7 +271,6 @@ def test_a_held_message_outlives_its_handling_and_is_settled_later(seed: int) ->
             hive.ref("a").tell(Do(hold))
             await settle()
             assert actor(hive, "a").mailbox.held == {"Do": 1}
-            assert kept[0].id > 0
             assert isinstance(kept[0].message, Do)
 
             await hive.ref("a").ask(Do(finish))

@@ -13,7 +13,6 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from hive.actors import Bury, Counts, Done, Mailbox, Message, NotHeld, Overflow, Release, Retry
 from hive.actors._core.messages import Envelope
 
-
 OOPS = ValueError("on purpose")
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from random import Random
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as some
+from hypothesis import given, strategies as some
 
 from hive.actors import Backoff, Budget, Crashed, Exit, Grace, Left, Restart, Stopped, Strategy
 from hive.actors._core.policy import RestartWindow
@@ -50,7 +49,9 @@ def test_strategies_affect_a_part_of_the_order_in_order(order: list[str], data: 
     some.floats(0.1, 100),
     some.lists(some.floats(0, 50), max_size=40),
 )
-def test_no_window_holds_more_restarts_than_the_budget(intensity: int, period: float, gaps: list[float]) -> None:
+def test_no_window_holds_more_restarts_than_the_budget(
+    intensity: int, period: float, gaps: list[float]
+) -> None:
     """Wherever the window is laid."""
     window = RestartWindow(Budget(intensity, period))
     now, allowed = 0.0, []

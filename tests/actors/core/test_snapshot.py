@@ -24,7 +24,9 @@ class Oops(Exception):
 
 
 def test_a_snapshot_shows_who_does_what_and_who_waits_for_whom(seed: int) -> None:
-    """The tree, its rules, restarts, errors, what is being handled and for how long, and what waits since when."""
+    """The tree, its rules, restarts, errors, what is being handled and for how long, and what waits since
+    when.
+    """
 
     async def ask_b(ctx: Context) -> None:
         await ctx.ref("b").ask(Do(sleep))
@@ -47,7 +49,11 @@ def test_a_snapshot_shows_who_does_what_and_who_waits_for_whom(seed: int) -> Non
 
             tree = hive.snapshot()
             assert isinstance(tree, SupervisorSnapshot)
-            assert (tree.strategy, tree.kinship, tree.budget) == (Strategy.REST_FOR_ONE, Kinship.FAMILY, Budget())
+            assert (tree.strategy, tree.kinship, tree.budget) == (
+                Strategy.REST_FOR_ONE,
+                Kinship.FAMILY,
+                Budget(),
+            )
             assert [child.name for child in tree.children] == ["a", "pool"]
 
             a, b, pool_itself = tree.find("a"), tree.find("b"), tree.find("pool")

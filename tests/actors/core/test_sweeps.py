@@ -1,6 +1,7 @@
 """The kernel, cancelled at every step and with an actor killed at every step.
 
-Whatever the step: no hang, no second verdict, every question answered or failed, nothing accepted is unaccounted for.
+Whatever the step: no hang, no second verdict, every question answered or failed, nothing accepted is
+unaccounted for.
 """
 
 from __future__ import annotations
@@ -90,7 +91,9 @@ class World:
 
 
 async def everything(sim: Simulation, world: World) -> None:
-    """Something of all that the kernel does: asks, holds, crashes, snoozes, groups, pools, timers, watches."""
+    """Something of all that the kernel does: asks, holds, crashes, snoozes, groups, pools,
+    timers, watches.
+    """
     strangers = ChildSpec(
         "pool",
         lambda: Supervisor([probe("s1", world.log), probe("s2", world.log)], kinship=Kinship.STRANGERS),
@@ -204,7 +207,9 @@ def test_the_same_seed_gives_the_same_trace(seed: int) -> None:
 
 
 def test_nothing_accepted_is_unaccounted_for(seed: int) -> None:
-    """Accepted is done, buried, dropped, waiting or held, at any time; a snapshot at any time is well-formed."""
+    """Accepted is done, buried, dropped, waiting or held, at any time; a snapshot at any time is
+    well-formed.
+    """
 
     async def story(sim: Simulation) -> None:
         world = World()

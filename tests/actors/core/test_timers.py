@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 import trio
 
-from hive.actors import Context
+from hive.actors import ActorSnapshot, Context
 from hive.actors._core.timers import Timer, Timers
 from hive.testing import Do, Note, Simulation, probe, simulate
 
@@ -133,6 +133,7 @@ def test_ticks_nobody_wants_do_not_pile_up(seed: int) -> None:
             hive.ref("a").tell(Do(every))
             await trio.sleep(100)
             found = hive.snapshot().find("a")
-            assert getattr(found, "mailbox", None).depth == 1  # type: ignore[union-attr]
+            assert isinstance(found, ActorSnapshot)
+            assert found.mailbox.depth == 1
 
     simulate(story, seed)
