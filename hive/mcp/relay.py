@@ -29,6 +29,9 @@ FAREWELL_SECONDS = 2.0
 UNREACHABLE = -32000
 REFUSED = -32001
 
+OUR_REQUEST = "hive-bridge"
+"""Id of what we ask by ourselves."""
+
 NO_REQUEST = object()
 """No answer is an answer to it."""
 
@@ -111,11 +114,13 @@ class Relay:
         """Give the client what a stream says, up to the answer to a request, which is returned."""
         async for event in httpx2.EventSource(response, max_event_size=REQUEST_BYTES):
             message = _json(event.data)
+            # An event without data only marks where a stream begins.
+            if not message:
+                continue
+            self._note_return()
             if "method" not in message and message.get("id") == request:
                 return message
-            # An event without data only marks where a stream begins.
-            if message:
-                await self.say(message)
+            await self.say(message)
         return None
 
     async def _catch_up(self) -> None:
@@ -139,12 +144,10 @@ class Relay:
     async def _persist(self, message: Json) -> Json:
         delay, deadline = FIRST_DELAY, inf
         while True:
-            session, began = self.session, trio.current_time()
+            began = trio.current_time()
             try:
-                answer = await self._exchange(message)
-            except SessionGone:
-                await self._reopen(session)
-            except (httpx2.TransportError, Unanswered) as error:
+                answer = await self._attempt(message)
+            except (httpx2.TransportError, Unanswered, SessionGone) as error:
                 self._note_loss(error)
                 now = trio.current_time()
                 if deadline == inf or now - began > LAST_DELAY:  # it was connected for a while
@@ -156,6 +159,14 @@ class Relay:
             else:
                 self._remember(message, answer)
                 return answer
+
+    async def _attempt(self, message: Json) -> Json:
+        session = self.session
+        try:
+            return await self._exchange(message)
+        except SessionGone:
+            await self._reopen(session)
+        return await self._exchange(message)
 
     async def _exchange(self, message: Json) -> Json:
         """Send a request and return its answer; what comes before the answer goes to the client."""
@@ -171,6 +182,7 @@ class Relay:
             if "jsonrpc" not in answer or answer.get("id", message["id"]) is None:
                 self._refused(response.status_code, answer)
             self._meet(message, response)
+            self._note_return()
             return {**answer, "id": message["id"]}
 
     def _refused(self, status: int, answer: Json) -> None:
@@ -184,17 +196,20 @@ class Relay:
         raise Denied(text or f"the endpoint answered with status {status}")
 
     async def _reopen(self, gone: str | None) -> None:
-        """Open the session again, once for everybody who found it gone."""
+        """Open the session again, once for everybody who found it gone, and watch again what was watched."""
         async with self._reopening:
             if self.session != gone or self._opening is None:
                 return
-            self.session = None
-            opening = {**self._opening, "id": "hive-bridge"}
-            answer = await self._exchange(opening)
-            self._remember(opening, answer)
-            await self.notify({"jsonrpc": "2.0", "method": "notifications/initialized"})
-            for subscription in self._subscriptions.values():
-                await self._exchange({**subscription, "id": "hive-bridge"})
+            try:
+                opening = {**self._opening, "id": OUR_REQUEST}
+                self._remember(opening, await self._exchange(opening))
+                await self.notify({"jsonrpc": "2.0", "method": "notifications/initialized"})
+                for subscription in list(self._subscriptions.values()):
+                    await self._exchange({**subscription, "id": OUR_REQUEST})
+            except BaseException:
+                # Half of it is nothing: the next attempt begins anew.
+                self.session = gone
+                raise
 
     # --- what is known of the conversation ---------------------------------------------------------
 
@@ -213,9 +228,6 @@ class Relay:
     def _meet(self, message: Json, response: httpx2.Response) -> None:
         if message.get("method") == "initialize":
             self.session = response.headers.get(MCP_SESSION_HEADER, self.session)
-        if self._lost:
-            self._lost = False
-            self.tell("hive answers again.")
 
     def _remember(self, message: Json, answer: Json) -> None:
         """Keep what opening the session again will need."""
@@ -227,6 +239,11 @@ class Relay:
                 self._subscriptions[uri] = message
             case {"method": "resources/unsubscribe", "params": {"uri": str(uri)}}:
                 self._subscriptions.pop(uri, None)
+
+    def _note_return(self) -> None:
+        if self._lost:
+            self._lost = False
+            self.tell("hive answers again.")
 
     def _note_loss(self, error: Exception) -> None:
         if not self._lost:

@@ -136,11 +136,6 @@ class Notifier:
             for agent, event in news:
                 await self.audience(agent).tell(event)
 
-    def close(self) -> None:
-        """End every stream of the newer wire in order."""
-        for audience in self._audiences.values():
-            audience.listen.close()
-
 
 def _news(rows: Sequence[JournalRow]) -> Iterator[tuple[str, ServerEvent]]:
     """What journal rows mean to which agent."""

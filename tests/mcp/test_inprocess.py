@@ -5,6 +5,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
+import trio
 
 from hive.agents.tools import ToolsDown
 from hive.mcp.app import EndpointApp
@@ -70,3 +71,16 @@ async def test_a_session_that_ended_is_refused(autojump_clock: object, quiet_hou
     async with running(app), asgi_tools(app, "use".__str__)(session) as tools:
         with pytest.raises(ToolsDown):
             await tools.call("whoami", {})
+
+
+async def test_a_call_given_up_in_process_takes_nothing(autojump_clock: object, quiet_house: "House") -> None:
+    """As over HTTP."""
+    session = await quiet_house.begin_with("iris", "go")
+    await quiet_house.mail("iris", "keep me")
+    async with direct_tools(quiet_house.parts)(session) as tools:
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await tools.call("recv", {})
+    await quiet_house.until(lambda: quiet_house.states("iris")[-1] == "ready")
+
+    assert scope.cancelled_caught
