@@ -45,6 +45,8 @@ BATCH_ROWS = 32
 RECV = "hive/recv"
 """The tool by which a running CLI takes more mail into its turn."""
 
+NOTHING_SHOWN = Result(error=ErrorClass.PROTOCOL, detail="it ended well without taking its prompt")
+
 BROKEN = (OSError, trio.BrokenResourceError, trio.ClosedResourceError)
 """What a backend's stream raises when the other end is gone."""
 
@@ -187,7 +189,9 @@ class Turn:
         async for event in run:
             self._hear(event, token)
             if isinstance(event, Result):
-                return event
+                # Else its mail would come back unseen and begin the next turn at once, for ever.
+                skipped = event.error is None and not self._accepted
+                return NOTHING_SHOWN if skipped else event
         return Result(error=ErrorClass.PROTOCOL, detail="its events ended without a result")
 
     def _hear(self, event: TurnEvent, token: CliSession) -> None:

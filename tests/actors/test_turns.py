@@ -295,6 +295,9 @@ class Rogue:
     mute: bool = False
     """Whether it says nothing at all, not even that it was given its prompt."""
 
+    blind: bool = False
+    """Whether its first turn ends without having been given its prompt."""
+
     prompt: Prompt | None = None
     given: int = 0
 
@@ -316,7 +319,7 @@ class Rogue:
         """Run a turn; from the second on it is a good one."""
         self.prompt, self.given = prompt, 0
         yield self
-        self.events, self.stays = WELL, False
+        self.events, self.stays, self.blind = WELL, False, False
 
     def __aiter__(self) -> AsyncIterator[TurnEvent]:
         """Itself."""
@@ -330,7 +333,8 @@ class Rogue:
         if self.given == 0:
             assert self.prompt is not None
             self.given = 1
-            return PromptAccepted(self.prompt.messages)
+            if not self.blind:
+                return PromptAccepted(self.prompt.messages)
         if self.deed is not None:
             deed, self.deed = self.deed, None
             deed()
@@ -371,6 +375,7 @@ MISDEEDS = {
     "breaks off": lambda: Misdeed(Rogue(events=(ConnectionResetError("cut"),)), ("crashed", "ok"), 1),
     "closes early": lambda: Misdeed(Rogue(events=(trio.ClosedResourceError(),)), ("crashed", "ok"), 1),
     "just ends": lambda: Misdeed(Rogue(), ("crashed", "ok"), 1),
+    "shows nothing": lambda: Misdeed(Rogue(blind=True, events=WELL), ("crashed", "ok"), 0),
     "has a bug": lambda: Misdeed(Rogue(events=(ZeroDivisionError("oops"),)), ("interrupted", "ok"), 0),
 }
 
