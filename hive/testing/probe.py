@@ -20,8 +20,9 @@ class Note(Message):
 
 @frozen(eq=False)
 class Do(Request[object]):
-    """Something to do in a handling. What it returns is the answer; what it raises is raised in
-    the handler.
+    """Something to do in a handling.
+
+    What it returns is the answer; what it raises is raised in the handler.
     """
 
     act: Callable[[Context], Awaitable[object]]

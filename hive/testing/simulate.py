@@ -67,9 +67,7 @@ class Simulation:
         return EPOCH + trio.current_time() + self.jumped
 
     def jump_wall(self, seconds: float) -> None:
-        """Set the wall clock forward or back, as people and time servers do. Monotonic time does
-        not notice.
-        """
+        """Set the wall clock forward or back, as people do. Monotonic time does not notice."""
         self.jumped += seconds
 
     @asynccontextmanager

@@ -23,9 +23,7 @@ BOUND: Final = 100_000
 
 @frozen
 class Swept:
-    """What a sweep did: at how many steps it struck, and in how many of those runs the story did
-    not finish.
-    """
+    """At how many steps a sweep struck, and in how many of those runs the story did not finish."""
 
     steps: int
     unfinished: int

@@ -39,9 +39,7 @@ class Actor:
         yield
 
     def wanted(self) -> Kinds | None:
-        """Which kinds to receive now, matched exactly; None for all. The rest keeps waiting.
-        Asked each time.
-        """
+        """Which kinds to receive now, matched exactly; None for all. The rest keeps waiting."""
         return None
 
     async def handle(self, message: Message, ctx: Context) -> object:  # noqa: ARG002

@@ -266,9 +266,7 @@ class Cell:
     # Between incarnations.
 
     def rest(self, status: Status, reason: str) -> None:
-        """Stay without an incarnation until somebody starts one. Mail stays; whoever waits for an answer is
-        told.
-        """
+        """Stay without an incarnation. Mail waits on; whoever waits for an answer is told."""
         self.status = status
         self.fail_questions()
         for watcher in self.runtime.watchers.pop(self.name, ()):
@@ -277,8 +275,8 @@ class Cell:
     def fail_questions(self, sender: str | None = None) -> None:
         """Tell whoever waits for an answer (or only this sender) that nobody will look at the question."""
         for question in self.mailbox.take_out(lambda e: bool(e.reply) and sender in {None, e.sender}):
-            if question.reply is not None:
-                question.reply.resolve(Error(errors.ActorStopped(self.name, begun=False)))
+            assert question.reply is not None
+            question.reply.resolve(Error(errors.ActorStopped(self.name, begun=False)))
 
     def close(self, reason: str) -> None:
         """Give up the name. What waits becomes dead letters, and whoever waits for an answer is told."""
@@ -325,19 +323,15 @@ class Cell:
             self._senders.unpark()
 
     def claim(self, kinds: Kinds | None, now: float) -> Envelope | None:
-        """Take the next wanted message in hand, if there is one, and let a sender that waits for
-        room go on.
-        """
+        """Take the next wanted message in hand, if there is one; a sender may have its room."""
         envelope = self.mailbox.claim(kinds, now)
         if self._senders is not None and envelope is not None:
             self._senders.unpark()  # should a tell be quicker, the sender waits again
         return envelope
 
     def finish(self, envelope: Envelope, answer: object) -> None:
-        """End the latest claim of a message as done, with this answer: `settle` for what happens most of the
-        time.
-        """
-        self.mailbox.settle(envelope, envelope.claim, DONE, self.runtime.now())
+        """End the latest claim of a message as done, with this answer."""
+        self.mailbox.settle(envelope, envelope.claim, DONE, envelope.since)
         if envelope.reply is not None:
             envelope.reply.resolve(Value(answer))
 
@@ -388,9 +382,7 @@ class Cell:
             self._reader = None
 
     async def wait_for_room(self) -> None:
-        """Park a sender until a message has left the mailbox, or the cell is closed. First come, first
-        served.
-        """
+        """Park a sender until a message has left the mailbox, or the cell is closed."""
         if self._senders is None:
             self._senders = trio.lowlevel.ParkingLot()
         await self._senders.park()

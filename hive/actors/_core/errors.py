@@ -113,8 +113,9 @@ class Leave(Exception):
 
 
 class Snooze(Exception):
-    """Raised by a handler: give me this message again in so many seconds. No attempt is charged; an asker
-    waits.
+    """Raised by a handler: give me this message again in so many seconds.
+
+    No attempt is charged, and an asker waits on.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -123,8 +124,9 @@ class Snooze(Exception):
 
 
 class Reject(Exception):
-    """Raised by a handler: this message can never be handled. It is buried, an asker gets the error, we go
-    on.
+    """Raised by a handler: this message can never be handled.
+
+    It is buried, an asker gets the error, and the actor goes on.
     """
 
     def __init__(self, error: Exception) -> None:

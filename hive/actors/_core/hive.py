@@ -51,9 +51,7 @@ class Hive:
         return Ref(name, self._runtime)
 
     def record(self, recorder: Callable[[Fact], None], *kinds: type[Fact]) -> Recording:
-        """Call `recorder` with every fact of these kinds, synchronously and without loss, until
-        it is closed.
-        """
+        """Call `recorder` with every fact of these kinds, at once and without loss, until it is closed."""
         return self.bus.record(recorder, *kinds)
 
     def snapshot(self) -> SupervisorSnapshot:

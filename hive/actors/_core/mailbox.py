@@ -33,8 +33,9 @@ class Done:
 
 @frozen
 class Retry:
-    """It failed: try again after so many seconds. Charged as an attempt; buried when the attempts
-    are spent.
+    """It failed: try again after so many seconds.
+
+    Charged as an attempt, and buried when the attempts are spent.
     """
 
     error: Exception
@@ -100,8 +101,9 @@ class Mailbox:
     # Coming in.
 
     def put(self, envelope: Envelope) -> Envelope | None:
-        """Accept a message. Returns who lost its place: nobody, the oldest (dropped), or the new one
-        (refused).
+        """Accept a message.
+
+        Returns who lost its place: nobody, the oldest (dropped), or the new one itself (refused).
         """
         loser = None
         if envelope.urgent:
@@ -118,9 +120,7 @@ class Mailbox:
         return loser
 
     def put_own(self, envelope: Envelope) -> None:
-        """Accept a message of the owner to itself, even when full: it could not wait for itself
-        to make room.
-        """
+        """Accept a message of the owner to itself, even when full: it cannot wait for itself."""
         self._normal.append(envelope)
         self.counts.accepted += 1
 

@@ -27,9 +27,7 @@ class Request(Message, Generic[T]):
 
 
 class Internal(Message):
-    """The kernel's talk to itself about one incarnation. Meaningless later, so it never becomes a dead
-    letter.
-    """
+    """The kernel's talk to itself about one incarnation. Never a dead letter: it means nothing later."""
 
     __slots__ = ()
 
@@ -74,8 +72,9 @@ class Reply:
 
 @define(eq=False)
 class Envelope:
-    """A message under way: who sent it and because of what, when, who waits for the answer, how often it was
-    tried.
+    """A message under way.
+
+    Who sent it, because of which message, and when; who waits for the answer; how often it failed.
     """
 
     message: Message

@@ -84,13 +84,9 @@ class Strategy(enum.Enum):
 
     def affected(self, order: Sequence[str], failed: str) -> list[str]:
         """The names to stop (in reverse) and to start again (in order)."""
-        match self:
-            case Strategy.ONE_FOR_ONE:
-                return [failed]
-            case Strategy.REST_FOR_ONE:
-                return list(order[order.index(failed) :])
-            case Strategy.ONE_FOR_ALL:
-                return list(order)
+        start = 0 if self is Strategy.ONE_FOR_ALL else order.index(failed)
+        end = start + 1 if self is Strategy.ONE_FOR_ONE else len(order)
+        return list(order[start:end])
 
 
 class Kinship(enum.Enum):

@@ -57,8 +57,9 @@ class RestartChild(Request[None]):
 
 @frozen
 class ReplaceChild(Request[None]):
-    """Stop the child of that name and start it by this spec. It keeps its place and its mail. As
-    `RestartChild`.
+    """Stop the child of that name and start it by this spec.
+
+    It keeps its place and its mail. Otherwise as `RestartChild`.
     """
 
     spec: ChildSpec
@@ -74,8 +75,9 @@ Asked: TypeAlias = StartChild | StopChild | DropChild | RestartChild | ReplaceCh
 
 @frozen(eq=False)
 class Exited(Internal):
-    """A child's incarnation has ended. It names the incarnation itself, so that stale news cannot be
-    mistaken.
+    """A child's incarnation has ended.
+
+    It names the incarnation itself, so that stale news cannot be mistaken.
     """
 
     life: Incarnation
@@ -225,9 +227,7 @@ class Supervisor(Actor):
             self._due[cell.name] = self._ctx.after(delay, RestartDue(tuple(group)))
 
     async def _stand_by(self, cell: Cell) -> None:
-        """Stop a child that will be started with its group. A restart it waits for by itself is
-        superseded.
-        """
+        """Stop a child that will be started with its group, superseding a restart of its own."""
         if cell.name in self._due:
             self._due.pop(cell.name).cancel()
         if cell.alive is not None:
@@ -328,8 +328,9 @@ class Supervisor(Actor):
             await cell.start(self._nursery)
 
     async def _stop(self, cell: Cell, *, asked: bool = False) -> None:
-        """Stop a child. What it has asked us is answered: there will be no answer. Bounded, whatever it waits
-        for.
+        """Stop a child, whatever it waits for.
+
+        What it has asked us is answered first: there will be no answer.
         """
         self._ctx.cell.fail_questions(sender=cell.name)
         with self._ctx.cell.runtime.waits.edge(self._ctx.name, cell.name, checked=asked):

@@ -55,8 +55,9 @@ class Timers:
         return self._heap[0][0] if self._heap else math.inf
 
     def fire(self, now: float) -> list[Timer]:
-        """The timers that are due, in order. One that repeats, or came too early for its silence, is set
-        again.
+        """The timers that are due, in order.
+
+        One that repeats, or came too early for its silence, is set again.
         """
         fired = []
         while self.next_due <= now:

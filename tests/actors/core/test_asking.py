@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import trio
+from outcome import Value
 
 from hive.actors import (
     ActorCrashed,
@@ -22,6 +23,7 @@ from hive.actors import (
     Leave,
     Mailbox,
     NoSuchActor,
+    NotHeld,
     Overflow,
     Ref,
     Restart,
@@ -32,6 +34,7 @@ from hive.actors import (
     Supervisor,
     WouldDeadlock,
 )
+from hive.actors._core.messages import Reply
 from hive.testing import Do, Note, Simulation, probe, simulate
 
 
@@ -493,6 +496,35 @@ def test_whoever_waits_for_room_hears_when_the_actor_is_dropped(seed: int) -> No
     simulate(story, seed)
 
 
+def test_a_question_waits_for_room_like_everything_else(seed: int) -> None:
+    """And is answered in its turn; or hears that the actor has gone meanwhile."""
+
+    async def story(sim: Simulation) -> None:
+        async with sim.hive(probe("a", mailbox=lambda: full_box(Overflow.BLOCK))) as hive:
+            hive.ref("a").tell(Do(sleep_three))
+            await settle()
+            hive.ref("a").tell(Note("1"))
+            hive.ref("a").tell(Note("2"))
+            await hive.ref("a").ask(Do(nothing))
+            assert trio.current_time() == 3
+
+            hive.ref("a").tell(Do(hang))
+            await settle()
+            hive.ref("a").tell(Note("1"))
+            hive.ref("a").tell(Note("2"))
+            async with trio.open_nursery() as nursery:
+
+                async def ask() -> None:
+                    with pytest.raises(NoSuchActor):
+                        await hive.ref("a").ask(Do(nothing))
+
+                nursery.start_soon(ask)
+                await settle()
+                await hive.root.ask(DropChild("a"))
+
+    simulate(story, seed)
+
+
 def test_waiting_for_room_counts_as_waiting(seed: int) -> None:
     """Two actors that fill each other's mailboxes would wait for ever; the second is refused."""
 
@@ -595,6 +627,66 @@ def test_whoever_watches_a_pool_member_hears_when_the_pool_is_gone(seed: int) ->
     simulate(story, seed)
 
     assert log[1] == f"w got {Down('s', 'its supervisor stopped')!r}"
+
+
+def test_a_watcher_that_is_dropped_itself_is_forgotten(seed: int) -> None:
+    """Nothing is sent to it, and nobody is confused."""
+
+    async def watch(ctx: Context) -> None:
+        ctx.watch("a")
+        ctx.ref("root").tell(DropChild("w"))
+        ctx.ref("root").tell(DropChild("a"))
+
+    async def watch_late(ctx: Context) -> None:
+        with trio.CancelScope(shield=True):
+            await trio.sleep(30)
+        ctx.watch("nobody")
+
+    async def story(sim: Simulation) -> None:
+        async with sim.hive(probe("a"), probe("w"), probe("late", grace=Grace(shutdown=1))) as hive:
+            hive.ref("w").tell(Do(watch))
+            hive.ref("late").tell(Do(watch_late))
+            await settle()
+            assert hive.names == ("root", "late")
+            hive.stop()
+            await hive.stopped()
+            assert not sim.facts.of(DeadLetter)
+
+    simulate(story, seed)
+
+
+def test_an_answer_that_comes_after_another_is_dropped() -> None:
+    """The first one counts, and settling the message itself is refused the second time."""
+
+    async def answer_twice(ctx: Context) -> None:
+        held = ctx.hold()
+        ctx.answer(held, "first")
+        with pytest.raises(NotHeld):
+            ctx.answer(held, "second")
+
+    async def story(sim: Simulation) -> None:
+        async with sim.hive(probe("a")) as hive:
+            assert await hive.ref("a").ask(Do(answer_twice)) == "first"
+
+    simulate(story, 0)
+
+
+def test_of_two_answers_the_first_one_wins(seed: int) -> None:
+    """Even if both come before the asker has run again."""
+
+    async def story(_: Simulation) -> None:
+        reply = Reply()
+        async with trio.open_nursery() as nursery:
+
+            async def wait() -> None:
+                assert await reply.wait(lambda: None) == "first"
+
+            nursery.start_soon(wait)
+            await settle()
+            reply.resolve(Value("first"))
+            reply.resolve(Value("second"))
+
+    simulate(story, seed)
 
 
 def test_refs_are_equal_by_name_and_can_travel() -> None:

@@ -24,9 +24,7 @@ class Oops(Exception):
 
 
 def test_a_snapshot_shows_who_does_what_and_who_waits_for_whom(seed: int) -> None:
-    """The tree, its rules, restarts, errors, what is being handled and for how long, and what waits since
-    when.
-    """
+    """The tree, its rules, restarts, errors, what is handled for how long, what waits since when."""
 
     async def ask_b(ctx: Context) -> None:
         await ctx.ref("b").ask(Do(sleep))

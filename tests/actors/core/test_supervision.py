@@ -8,6 +8,7 @@ import pytest
 import trio
 
 from hive.actors import (
+    Actor,
     ActorExited,
     ActorSnapshot,
     ActorStarted,
@@ -21,6 +22,7 @@ from hive.actors import (
     DeadLetter,
     Decision,
     DropChild,
+    Fact,
     Grace,
     Hive,
     HiveError,
@@ -44,6 +46,7 @@ from hive.actors import (
     Status,
     StillLeaving,
     StopChild,
+    Stopped,
     Strategy,
     Supervised,
     Supervisor,
@@ -791,11 +794,15 @@ def test_an_error_of_the_block_comes_out_bare(seed: int) -> None:
     assert log == ["a up", "a down"]
 
 
-def test_an_interrupt_in_a_child_ends_the_hive_in_order() -> None:
+@pytest.mark.parametrize("nested", [False, True])
+def test_an_interrupt_in_a_child_ends_the_hive_in_order(nested: bool) -> None:  # noqa: FBT001
     """It passes through, everybody is stopped in reverse, and it comes out bare."""
     log: list[str] = []
 
     async def interrupt(_: Context) -> None:
+        if nested:
+            async with trio.open_nursery():
+                raise KeyboardInterrupt
         raise KeyboardInterrupt
 
     async def story(_: Simulation) -> None:
@@ -806,3 +813,79 @@ def test_an_interrupt_in_a_child_ends_the_hive_in_order() -> None:
     with pytest.raises(KeyboardInterrupt):
         simulate(story, 0)
     assert log == ["a up", "b up", "c up", "b down", "c down", "a down"]
+
+
+def test_a_group_waits_for_a_member_that_will_not_leave(seed: int) -> None:
+    """It is tried again and again, and when the member has left at last, everybody is up."""
+
+    async def stubborn(_: Context) -> None:
+        with trio.CancelScope(shield=True):
+            await trio.sleep(60)
+
+    async def story(sim: Simulation) -> None:
+        specs = (probe(name, backoff=Backoff(first=4, jitter=0)) for name in "ab")
+        async with sim.hive(*specs, strategy=Strategy.ONE_FOR_ALL, budget=Budget(20, 1000)) as hive:
+            hive.ref("a").tell(Do(stubborn))
+            await settle()
+            hive.kill("b")
+            await sim.facts.wait_for(WillNotLeave, name="a")
+            await trio.sleep(200)
+            assert incarnations(hive) == {"root": 1, "a": 2, "b": 2}
+            assert {actor(hive, name).status for name in "ab"} == {Status.READY}
+            hive.ref("a").tell(Note("and it listens"))
+
+    simulate(story, seed)
+
+
+class Server:
+    """Something that serves and is not an actor."""
+
+    def __init__(self, log: list[str]) -> None:
+        self.log = log
+
+    async def serve(self, cell: Cell, *, task_status: trio.TaskStatus[None]) -> None:
+        """Ask somebody, serve until asked to stop, and say goodbye."""
+        answer = await cell.ref("a").ask(Do(leave_a_trace))
+        task_status.started()
+        await cell.wait_stopping()
+        await trio.sleep(1)
+        self.log.append(f"{cell.name} heard {answer} and says goodbye")
+
+
+async def leave_a_trace(ctx: Context) -> str:
+    """Say who we are."""
+    return ctx.name
+
+
+def test_anything_that_serves_can_be_supervised(seed: int) -> None:
+    """It is asked to stop, has its grace, is started again after a crash, and may talk to actors."""
+    log: list[str] = []
+
+    async def story(sim: Simulation) -> None:
+        async with sim.hive(probe("a"), ChildSpec("server", lambda: Server(log))) as hive:
+            hive.kill("server")
+            await sim.facts.wait_for(ActorStarted, name="server", incarnation=2)
+            hive.stop()
+            await hive.stopped()
+            hive.stop()
+
+    simulate(story, seed)
+
+    assert log == ["server heard a and says goodbye"]
+
+
+def test_a_hive_that_nobody_listens_to_works_as_well() -> None:
+    """With the actor that does nothing of its own; and whoever comes late hears what follows."""
+
+    async def story(sim: Simulation) -> None:
+        facts: list[Fact] = []
+        async with open_hive(ChildSpec("a", Actor), probe("b")) as hive:
+            hive.ref("a").tell(Note("nothing for me"))
+            hive.ref("b").tell(Note("noted"))
+            await settle()
+            assert actor(hive, "a").mailbox.counts.buried == 1
+            with hive.record(facts.append, ActorExited), hive.bus.subscribe(ActorExited) as exits:
+                await hive.root.ask(StopChild("a"))
+                assert facts == [await anext(exits)] == [ActorExited("a", 1, Stopped())]
+
+    simulate(story, 0)

@@ -91,9 +91,7 @@ class World:
 
 
 async def everything(sim: Simulation, world: World) -> None:
-    """Something of all that the kernel does: asks, holds, crashes, snoozes, groups, pools,
-    timers, watches.
-    """
+    """Something of all that the kernel does."""
     strangers = ChildSpec(
         "pool",
         lambda: Supervisor([probe("s1", world.log), probe("s2", world.log)], kinship=Kinship.STRANGERS),
@@ -207,9 +205,7 @@ def test_the_same_seed_gives_the_same_trace(seed: int) -> None:
 
 
 def test_nothing_accepted_is_unaccounted_for(seed: int) -> None:
-    """Accepted is done, buried, dropped, waiting or held, at any time; a snapshot at any time is
-    well-formed.
-    """
+    """At any time each message is in one place; and a snapshot at any time is well-formed."""
 
     async def story(sim: Simulation) -> None:
         world = World()
