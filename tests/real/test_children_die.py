@@ -13,7 +13,7 @@ import pytest
 import trio
 
 from hive import config
-from hive.actors import Budget, HiveError
+from hive.actors import Budget, HiveError, open_hive
 from hive.actors.protocol import BROKER, WATCHER, WRITER, Perform, harness_of
 from hive.app import compose
 from hive.app.compose import Running, run_hive
@@ -88,7 +88,7 @@ def test_whatever_part_of_a_real_hive_dies_its_mail_is_handled(
 ) -> None:
     """Every accepted message is done in the end, every part was struck, and the invariants hold."""
     # So many blows are no sign of a hive that cannot live, here.
-    patient = partial(compose.open_hive, budget=Budget(1_000, 30.0))
+    patient = partial(open_hive, budget=Budget(1_000, 30.0))
     monkeypatch.setattr(compose, "open_hive", patient)
 
     async def story() -> None:
