@@ -95,28 +95,27 @@ async def open_hive(
     clock = trio.lowlevel.current_clock()
     runtime = Runtime(random or Random(), wall, clock.current_time, bus or Bus())
     failure: BaseException | None = None
+
+    def ended(life: Incarnation) -> None:
+        nonlocal failure
+        if isinstance(life.exit, Crashed):
+            failure = life.exit.error
+            nursery.cancel_scope.cancel(reason="the root supervisor failed")
+
+    tree = partial(Supervisor, specs, strategy, budget=budget)
+    spec = ChildSpec(ROOT, tree, grace=Grace.unbounded_shutdown())
+    root = Cell(spec, runtime, RestartWindow(budget), ended)
     try:
         async with trio.open_nursery() as nursery:
-
-            def ended(life: Incarnation) -> None:
-                nonlocal failure
-                if isinstance(life.exit, Crashed):
-                    failure = life.exit.error
-                    nursery.cancel_scope.cancel(reason="the root supervisor failed")
-
-            tree = partial(Supervisor, specs, strategy, budget=budget)
-            spec = ChildSpec(ROOT, tree, grace=Grace.unbounded_shutdown())
-            root = Cell(spec, runtime, RestartWindow(budget), ended)
             try:
                 await root.start(nursery)
                 yield Hive(runtime, root)
             finally:
-                with trio.CancelScope(shield=True):  # bounded, because all below it are
-                    await root.stop()
-                    root.close("the hive was closed")
+                root.ask_to_stop()  # and the nursery waits for it
     except BaseExceptionGroup as group:
         failure = essence(group)
         if isinstance(failure, StartFailed) and failure.name == ROOT:
             failure = failure.exit.error  # what the one that could not start failed with
+    root.close("the hive was closed")
     if failure is not None:
         raise failure

@@ -108,7 +108,6 @@ class Supervisor(Actor):
     _window: RestartWindow = field(init=False)
     _cells: dict[str, Cell] = field(factory=dict, init=False)
     _due: dict[str, Timer] = field(factory=dict, init=False)
-    _leaving: bool = field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
         """Refuse what could never work, before anything is started."""
@@ -155,7 +154,6 @@ class Supervisor(Actor):
             await self._recover(cell, failed.exit, at_once=False)
 
     async def _shut_down(self) -> None:
-        self._leaving = True
         cells = list(reversed(self._cells.values()))
         if self.kinship is Kinship.FAMILY:
             for cell in cells:
@@ -186,9 +184,8 @@ class Supervisor(Actor):
     # Exits and restarts.
 
     def _exited(self, life: Incarnation) -> None:
-        """Called by a cell in its last breath. We hear of it in our own time, unless we stop it anyway."""
-        if not self._leaving:
-            self._ctx.cell.post(Exited(life), urgent=True)
+        """Called by a cell in its last breath. We hear of it in our own time."""
+        self._ctx.cell.post(Exited(life), urgent=True)
 
     async def _after(self, life: Incarnation) -> None:
         """Decide what follows an exit, unless somebody has decided since."""

@@ -15,6 +15,7 @@ from hive.actors import (
     ActorStopped,
     Backoff,
     Budget,
+    Burial,
     Cell,
     ChildSpec,
     Context,
@@ -406,9 +407,33 @@ def test_children_leave_in_reverse_even_if_the_world_is_cancelled(seed: int) -> 
             async with sim.hive(*(probe(name, log) for name in "abc")):
                 await trio.sleep_forever()
 
+        assert not sim.facts.of(DeadLetter)
+
     simulate(story, seed)
 
     assert log == ["a up", "b up", "c up", "c down", "b down", "a down"]
+
+
+def test_what_a_child_held_that_would_not_leave_is_shown_when_it_has_left(seed: int) -> None:
+    """Nobody is there any more to take it back."""
+
+    async def hold(ctx: Context) -> None:
+        ctx.hold()
+
+    async def stubborn(_: Context) -> None:
+        with trio.CancelScope(shield=True):
+            await trio.sleep(60)
+
+    async def story(sim: Simulation) -> None:
+        async with sim.hive(probe("a")) as hive:
+            hive.ref("a").tell(Do(hold))
+            hive.ref("a").tell(Do(stubborn))
+            await settle()
+        (letter,) = sim.facts.of(DeadLetter)
+        assert (letter.to, letter.reason) == ("a", Burial.STOPPED)
+        assert trio.current_time() == 60
+
+    simulate(story, seed)
 
 
 def test_the_grace_passes_then_comes_the_cancellation(seed: int) -> None:
@@ -424,6 +449,7 @@ def test_the_grace_passes_then_comes_the_cancellation(seed: int) -> None:
             for name in ("quick", "slow"):
                 await hive.root.ask(StopChild(name))
                 assert trio.current_time() - start == {"quick": 4, "slow": 4 + 5}[name]
+                assert actor(hive, name).handling is None
                 box = actor(hive, name).mailbox
                 assert (box.counts.done, box.depth) == ((1, 0) if name == "quick" else (0, 1))
 
@@ -526,6 +552,7 @@ def test_a_crash_looping_stranger_is_parked_with_its_mail_and_can_be_restarted(s
 
             await hive.ref("pool").ask(RestartChild("b"))
             await settle()
+            assert actor(hive, "b").restarts == 0
 
     simulate(story, seed)
 
@@ -777,6 +804,22 @@ def test_leaving_is_not_a_crash(seed: int) -> None:
         async with sim.hive(probe("a", restart=Restart.TRANSIENT)) as hive:
             hive.ref("a").tell(Do(leave))
             assert (await sim.facts.wait_for(ActorExited)).exit == Left()
+
+    simulate(story, seed)
+
+
+def test_children_may_take_long_together_to_start_and_to_leave(seed: int) -> None:
+    """Each has its own grace; their supervisor at the top has no other limit."""
+
+    async def story(sim: Simulation) -> None:
+        specs = [probe(name, on_start=sleeps(9), grace=Grace(startup=10, shutdown=20)) for name in "abc"]
+        async with sim.hive(*specs) as hive:
+            assert trio.current_time() == 27
+            for name in "abc":
+                hive.ref(name).tell(Do(sleeps(15 + ord(name) - ord("a"))))
+            await settle()
+        assert {fact.exit for fact in sim.facts.of(ActorExited)} == {Stopped()}
+        assert trio.current_time() == 27 + 17
 
     simulate(story, seed)
 

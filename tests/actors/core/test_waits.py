@@ -22,6 +22,7 @@ def test_a_ring_is_named_from_the_one_that_would_close_it() -> None:
         assert waits.of("a") == ("b", "x")
     with waits.edge("c", "a"):
         assert waits.of("a") == ()
+    assert waits._edges == {}
 
 
 def test_an_edge_may_be_there_twice() -> None:
