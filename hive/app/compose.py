@@ -25,7 +25,7 @@ from hive.actors.records import Records, begin_boot
 from hive.actors.tree import core_specs
 from hive.actors.turn import Parts
 from hive.agents.http_tools import http_tools
-from hive.agents.registry import BackendParts, make_backend
+from hive.agents.registry import BackendParts, check_settings, make_backend
 from hive.agents.shell import BoxShell
 from hive.agents.tokens import Sessions
 from hive.app.chronicle import Chronicle
@@ -38,7 +38,8 @@ from hive.containers.subprocess import PATH, SubprocessDriver
 from hive.directory import Directory
 from hive.mcp.parts import McpParts
 from hive.mcp.serving import CHILD as MCP, endpoint_server
-from hive.protocol.errors import Refused
+from hive.protocol.commands import Settings
+from hive.protocol.errors import Malformed, Refused
 from hive.sockets import Credentials, open_tcp, open_unix
 from hive.store.sqlite import SqliteStore, open_store
 from hive.web import files, vendor
@@ -229,6 +230,7 @@ def _page_server(running: Running, config: Config, stack: AsyncExitStack) -> Htt
         version=__version__,
         operator=config.operator.name,
         origins=partial(_origins, running.listeners),
+        check_settings=partial(_check_settings, running.driver.name),
     )
     app = page_app(parts, files.load(vendor.location()))
     return HttpServer(
@@ -239,6 +241,13 @@ def _page_server(running: Running, config: Config, stack: AsyncExitStack) -> Htt
         ],
         admit=_admit,
     )
+
+
+def _check_settings(driver: str, settings: Settings) -> None:
+    """Refuse what nothing could run.  Raises `Malformed`."""
+    check_settings(settings)
+    if settings.driver != driver:
+        raise Malformed(f"there is no driver {settings.driver[:40]!r}; choose one of {driver}.")
 
 
 def _origins(listeners: Listeners) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ The rule kept here: whatever goes wrong is one sentence on standard error and a 
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import trio
 
@@ -19,6 +19,7 @@ from hive.cli.places import places
 from hive.cli.status import Failed, Status
 from hive.cli.verbs import Call, change, look
 from hive.protocol.errors import Conflict, HiveRefusal
+from hive.protocol.verbs import Verb
 
 INTERRUPTED = 130
 
@@ -65,7 +66,12 @@ def _run(typed: Sequence[str]) -> int:
     call = Call(verb, options, places(options.dir), Output(options.json))
     if verb.name in ALONE:
         return ALONE[verb.name](call)
-    return trio.run(SPOKEN.get(verb.name, look if verb.get else change), call)
+    return trio.run(conversation(verb), call)
+
+
+def conversation(verb: Verb) -> Callable[[Call], Awaitable[Status]]:
+    """What a verb does that speaks with the daemon."""
+    return SPOKEN.get(verb.name, look if verb.get else change)
 
 
 def _complain(typed: Sequence[str], text: str, status: Status) -> int:

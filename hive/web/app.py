@@ -11,10 +11,13 @@ from typing import Final, cast
 import trio
 from attrs import define
 from quart import Response, redirect, request, websocket
+from quart.typing import ResponseReturnValue
 from quart_trio import QuartTrio
 
+from hive.actors import HiveError
 from hive.actors.protocol import Perform
 from hive.protocol.commands import AddWebSession, RevokeWebSession
+from hive.protocol.errors import HiveRefusal
 from hive.protocol.verbs import Role
 from hive.sockets import Credentials
 from hive.web import wire
@@ -82,6 +85,7 @@ def page_app(parts: WebParts, static: Static) -> QuartTrio:
     faces = Faces(parts, static)
     app.before_request(faces.check_host)
     app.after_request(faces.add_headers)
+    app.after_websocket(faces.add_headers_to_refusal)
     app.add_url_rule("/", "shell", faces.shell, methods=["GET"])
     app.add_url_rule("/login", "login", faces.log_in, methods=["GET"])
     app.add_url_rule("/logout", "logout", faces.log_out, methods=["POST"])
@@ -113,6 +117,10 @@ class Faces:
         response.headers.setdefault("Cache-Control", "no-store")
         return response
 
+    async def add_headers_to_refusal(self, response: ResponseReturnValue | None) -> Response | None:
+        """Put the policy on the answer to a websocket that was not accepted."""
+        return None if response is None else await self.add_headers(cast("Response", response))
+
     # --- pages -----------------------------------------------------------------------------------
 
     async def shell(self) -> Response:
@@ -141,7 +149,10 @@ class Faces:
             return Response(USED_UP, 403, content_type="text/html; charset=utf-8")
         secret = self._parts.new_secret()
         session = AddWebSession(hashed(secret), "owner", self._parts.wall() + SESSION_SECONDS)
-        await self._parts.broker.ask(Perform(session))
+        try:
+            await self._parts.broker.ask(Perform(session))
+        except (HiveRefusal, HiveError) as error:
+            return Response(f"{error}\nThen type: hive open\n", 503, content_type="text/plain; charset=utf-8")
         response = cast("Response", redirect("/", 303))
         response.headers["Set-Cookie"] = session_cookie(secret)
         return response
@@ -186,7 +197,9 @@ class Faces:
         """The owner on the operator's socket, unless an agent's process pretends to be one."""
         peer = cast("Credentials | None", websocket.scope.get("hive.peer"))
         recorded = {process.pid for process in self._parts.store.reader.processes()}
-        if peer is not None and await trio.to_thread.run_sync(descends_from_agent, peer.pid, recorded):
+        if peer is None:
+            return _refusal(403, "nobody knows who you are")
+        if await trio.to_thread.run_sync(descends_from_agent, peer.pid, recorded):
             return _refusal(403, "this socket is the operator's; use the tools of your own endpoint")
         return Login(self._parts.operator_identity, Role.OWNER, Via.SOCKET)
 
@@ -205,4 +218,4 @@ def _on_operator_socket(scope: object) -> bool:
 
 
 def _refusal(status: int, text: str) -> Response:
-    return Response(text + "\n", status, content_type="text/plain", headers=dict(HEADERS))
+    return Response(text + "\n", status, content_type="text/plain")

@@ -14,13 +14,14 @@ import trio
 from hive.actors import HiveError
 from hive.actors.protocol import Perform
 from hive.protocol import commands
-from hive.protocol.commands import Command as StoreCommand, Once, SetClientToken
+from hive.protocol.commands import AddAgent, Command as StoreCommand, Once, SetClientToken
 from hive.protocol.errors import Conflict, Forbidden, HiveRefusal, Malformed, NotFound
 from hive.protocol.mail import Provenance
 from hive.protocol.names import OPERATOR, check_name
 from hive.protocol.verbs import WIRE_COMMANDS, WireCommand
 from hive.store.codec import digest, structure, unstructure
-from hive.web.connection import Command, Connection
+from hive.web.connection import Connection
+from hive.web.incoming import Command
 from hive.web.parts import FAULT, Login, WebParts
 
 ANSWER_SECONDS: Final = 30.0
@@ -57,9 +58,11 @@ async def _performed(parts: WebParts, connection: Connection, command: Command) 
             f"{command.name} is for the {wire.role.name.lower()}; you are {login.role.name.lower()}"
         )
     if own := OWN.get(command.name):
-        return await own(parts, login, command)
+        return await _remembered(parts, login, command, own)
     _check_expectations(parts, command)
     built = _built(wire, login, command, _arguments(connection, command))
+    if isinstance(built, AddAgent):
+        parts.check_settings(built.settings)
     once = Once(f"{OPERATOR}:{login.via}", command.id, digest(built))
     return await parts.broker.ask(Perform(built, once))
 
@@ -70,7 +73,7 @@ def _arguments(connection: Connection, command: Command) -> Mapping[str, object]
     key = arguments.pop("body_parts", None)
     if key is None:
         return arguments
-    body = connection.assembled(str(key))
+    body = connection.bodies.assembled(str(key))
     if body is None:
         raise Malformed("body_parts: no parts came under that id on this connection; send them again")
     return {**arguments, "body": body}
@@ -97,9 +100,15 @@ def _check_expectations(parts: WebParts, command: Command) -> None:
     for name, expected in command.expect.items():
         if name != "state":
             raise Malformed(f"expect.{name}: only a message's state can be expected")
-        mail = parts.store.reader.mail(str(command.arguments.get("message", "")))
-        if mail is not None and mail.state != expected:
+        ref = str(command.arguments.get("message", ""))
+        mail = parts.store.reader.mail(ref)
+        if mail is not None and mail.state != expected and not _is_repeat(parts, command, ref):
             raise Conflict(f"the message is {mail.state} by now")
+
+
+def _is_repeat(parts: WebParts, command: Command, ref: str) -> bool:
+    """Whether what changed the message was this very command, whose answer was lost on the way."""
+    return any(row.command == command.id for row in parts.store.reader.story(ref))
 
 
 def _refused(command: Command, code: str, text: str) -> Ack:
@@ -107,6 +116,19 @@ def _refused(command: Command, code: str, text: str) -> Ack:
 
 
 # --- what the server does itself -----------------------------------------------------------------
+
+Own = Callable[[WebParts, Login, Command], Awaitable[object]]
+
+
+async def _remembered(parts: WebParts, login: Login, command: Command, own: Own) -> object:
+    """Do it, or repeat what came of it: in memory, because answers hold secrets the store must not see."""
+    kept = parts.answers.find(login.via, command.id)
+    if kept is not None:
+        await trio.lowlevel.checkpoint()
+        return kept
+    answer = await own(parts, login, command)
+    parts.answers.keep(login.via, command.id, answer)
+    return answer
 
 
 def _argument(command: Command, name: str) -> str:
@@ -148,7 +170,7 @@ async def _link(parts: WebParts, _login: Login, _command: Command) -> object:
     return {"link": parts.codes.link(parts.origins()[0]), "origins": parts.origins()}
 
 
-OWN: Mapping[str, Callable[[WebParts, Login, Command], Awaitable[object]]] = {
+OWN: Mapping[str, Own] = {
     "client.token": _mint_client_token,
     "hive.backup": _backup,
     "hive.stop": _stop,

@@ -5,48 +5,34 @@ costs its place in a lane, never memory.
 """
 
 from collections import deque
-from collections.abc import Iterator, Mapping
-from typing import TypeAlias
+from typing import Final, TypeAlias, assert_never
 
-import orjson
 from attrs import Factory, define, field, frozen
 
-from hive.protocol.errors import Malformed
-from hive.store.codec import unstructure
+from hive.protocol.errors import Malformed, Refused
 from hive.web import wire
-from hive.web.lanes import Lane, journal_event, stream_event
+from hive.web.bodies import Bodies
+from hive.web.feed import Feed, source
+from hive.web.incoming import (
+    Command,
+    Heard,
+    Hello,
+    Part,
+    Position,
+    Question,
+    Subscribe,
+    Unsubscribe,
+    read,
+)
 from hive.web.parts import Login, WebParts
-from hive.web.snapshot import Snapshot, journal_snapshot, stream_snapshot
 
-BEHIND_EVENTS = 4_000
-"""So many events behind, a lane is given up for a snapshot."""
+ANSWERS_WAITING: Final = 4_000
+ANSWERS_BYTES: Final = 4 * 1024 * 1024
+"""Answers a client may leave unread."""
 
-BEHIND_BYTES = 4 * 1024 * 1024
-RESUMED_FROM_STORE = 100_000
-WAITING_FRAMES = 4_000
-RESYNCS = 3
-RESYNC_SECONDS = 60.0
-PARTS_BYTES = 2 * 1024 * 1024
-PARTS_AT_ONCE = 4
-
-
-@frozen
-class Command:
-    """A client asks for a change."""
-
-    id: str
-    name: str
-    arguments: Mapping[str, object]
-    expect: Mapping[str, object]
-
-
-@frozen
-class Question:
-    """A client asks for detail."""
-
-    id: str
-    what: str
-    arguments: Mapping[str, object]
+RESYNCS: Final = 3
+RESYNC_SECONDS: Final = 60.0
+"""So many resyncs within so long, and a client is told to come back later."""
 
 
 @frozen
@@ -62,74 +48,59 @@ Deed: TypeAlias = Command | Question | Goodbye
 
 
 @define(eq=False)
-class Feed:
-    """One lane at one client."""
-
-    lane: Lane
-    sent: int
-    backlog: deque[str] = field(default=Factory(deque))
-    """Frames of a snapshot, or of events from the store, that go before anything newer."""
-
-
-@define(eq=False)
 class Connection:
     """The state of one connection."""
 
     login: Login
     _parts: WebParts
-    _control: deque[str] = field(default=Factory(deque), init=False)
+    bodies: Bodies = field(factory=Bodies, init=False)
+    greeted: bool = field(default=False, init=False)
+    _answers: deque[str] = field(default=Factory(deque), init=False)
+    _answers_bytes: int = field(default=0, init=False)
+    _beat_due: bool = field(default=False, init=False)
     _feeds: dict[str, Feed] = field(default=Factory(dict), init=False)
-    _texts: dict[str, list[str]] = field(default=Factory(dict), init=False)
     _resyncs: deque[float] = field(default=Factory(deque), init=False)
-    _greeted: bool = field(default=False, init=False)
 
     # --- what comes in ---------------------------------------------------------------------------
 
     def receive(self, text: str) -> Deed | None:
         """Take one frame.  What needs waiting is returned as a deed; a broken frame ends the connection."""
         try:
-            return self._dispatch(_object({"frame": orjson.loads(text)}, "frame"))
-        except (orjson.JSONDecodeError, Malformed) as error:
+            return self._take(text)
+        except Malformed as error:
             return Goodbye(4400, f"frame not understood: {error}"[:200])
+        except Refused as error:
+            return Goodbye(4413, str(error))
 
-    def _dispatch(self, received: Mapping[str, object]) -> Deed | None:
-        op = received.get("op")
-        if op == "hello":
-            return self._hello(received)
-        if not self._greeted:
-            return Goodbye(4400, "the first frame is hello")
-        match op:
-            case "sub":
-                self._subscribe(_text(received, "lane"), _position(received.get("at")))
-            case "unsub":
-                self._feeds.pop(_text(received, "lane"), None)
-            case "part":
-                return self._take_part(received)
-            case "cmd":
-                return Command(
-                    _id(received),
-                    _text(received, "name"),
-                    _object(received, "args"),
-                    _object(received, "expect"),
-                )
-            case "get":
-                return Question(_id(received), _text(received, "what"), _object(received, "args"))
-            case _:
-                pass  # a beat, or an op of a later version: having heard from the client is all it means
+    def _take(self, text: str) -> Deed | None:
+        match read(text):
+            case Hello() as hello:
+                return self._hello(hello)
+            case _ if not self.greeted:
+                return Goodbye(4400, "the first frame is hello")
+            case Command() | Question() as deed:
+                return deed
+            case Subscribe(lane, at):
+                self._subscribe(lane, at)
+            case Unsubscribe(lane):
+                self._feeds.pop(lane, None)
+            case Part() as part:
+                self.bodies.take(part)
+            case Heard():
+                pass
+            case never:
+                assert_never(never)
         return None
 
-    def _hello(self, received: Mapping[str, object]) -> Deed | None:
-        if received.get("v") != wire.VERSION:
-            return Goodbye(
-                4406, f"this hive speaks version {wire.VERSION} of the protocol: load the page again"
-            )
-        self._greeted = True
+    def _hello(self, hello: Hello) -> Goodbye | None:
+        if hello.version != wire.VERSION:
+            why = f"this hive speaks version {wire.VERSION} of the protocol: load the page again"
+            return Goodbye(4406, why)
         head = self._parts.store.reader.head()
-        same_log = received.get("log_id") == head.log_id
-        positions = _object(received, "at") if same_log else {}
-        lanes = [lane for lane in _list(received, "want") if isinstance(lane, str)]
+        at = hello.at if hello.log_id == head.log_id else {}
         self._feeds.clear()
-        resumed = {lane: self._subscribe(lane, _position(positions.get(lane))) for lane in lanes}
+        opened = {lane: self._subscribe(lane, at.get(lane)) for lane in hello.want}
+        self.greeted = True
         welcome = wire.frame(
             "welcome",
             v=wire.VERSION,
@@ -140,186 +111,76 @@ class Connection:
             role=self.login.role.name.lower(),
             version=self._parts.version,
             operator=self._parts.operator,
-            lanes={lane: "resumed" if held else "snapshot" for lane, held in resumed.items()},
-            health=self._health(),
+            lanes={lane: how for lane, how in opened.items() if how is not None},
+            health=self._parts.health.look(),
         )
-        self._control.appendleft(welcome)
+        self._answers.appendleft(welcome)
+        self._answers_bytes += wire.size(welcome)
         return None
 
-    def _take_part(self, received: Mapping[str, object]) -> Deed | None:
-        key, text = _id(received), _text(received, "text")
-        pieces = self._texts.setdefault(key, [])
-        pieces.append(text)
-        if sum(map(len, pieces)) > PARTS_BYTES or len(self._texts) > PARTS_AT_ONCE:
-            return Goodbye(4413, "too many parts wait for their command")
-        return None
-
-    def assembled(self, key: str) -> str | None:
-        """The long body whose parts came under `key`; it is forgotten here."""
-        pieces = self._texts.pop(key, None)
-        return None if pieces is None else "".join(pieces)
-
-    # --- lanes -----------------------------------------------------------------------------------
-
-    def _subscribe(self, name: str, at: tuple[int, int | None] | None) -> bool:
-        """Open a lane after `at`, or with a snapshot.  Answers whether it was resumed."""
-        lane = self._lane(name)
-        if lane is None:
-            return False
-        if at is not None and (feed := self._resumed(name, lane, at)):
-            self._feeds[name] = feed
-            return True
-        self._feeds[name] = self._fresh(name, lane)
-        return False
-
-    def _lane(self, name: str) -> Lane | None:
-        lanes, reader = self._parts.lanes, self._parts.store.reader
-        if name == wire.JOURNAL:
-            return lanes.journal
-        if not name.startswith(wire.STREAM_PREFIX):
+    def _subscribe(self, name: str, at: Position | None) -> str | None:
+        """Open a lane after `at`, or with a snapshot.  Answers which; None where there is no such lane."""
+        found = source(name, self._parts.lanes, self._parts.store.reader)
+        if found is None:
             return None
-        view = reader.agent(name.removeprefix(wire.STREAM_PREFIX))
-        return None if view is None else lanes.open(name, view.stream_head)
-
-    def _resumed(self, name: str, lane: Lane, at: tuple[int, int | None]) -> Feed | None:
-        """A feed that goes on after event `n`, if that event is one this store knows."""
-        n, boot = at
-        reader = self._parts.store.reader
-        if name == wire.JOURNAL and n and reader.boot_of(n) != boot:
-            return None
-        if n > lane.head:
-            return None
-        if lane.holds_after(n):
-            return Feed(lane, n)
-        if lane.base - n > RESUMED_FROM_STORE:
-            return None
-        return self._from_store(name, lane, n)
-
-    def _from_store(self, name: str, lane: Lane, n: int) -> Feed | None:
-        """A feed that begins with events the lane no longer holds; None where the store lacks them too."""
-        reader, missing = self._parts.store.reader, lane.base - n
-        if name == wire.JOURNAL:
-            events = [journal_event(row) for row in reader.journal(n, limit=missing)]
-        else:
-            agent = name.removeprefix(wire.STREAM_PREFIX)
-            events = [stream_event(row) for row in reader.stream(agent, after=n, limit=missing)]
-        if len(events) != missing or orjson.loads(events[0])[0] != n + 1:
-            return None
-        return Feed(lane, lane.base, deque(_packed(name, events)))
-
-    def _fresh(self, name: str, lane: Lane) -> Feed:
-        snapshot = self._snapshot(name)
-        return Feed(lane, snapshot.n, deque(snapshot.frames))
-
-    def _snapshot(self, name: str) -> Snapshot:
-        reader = self._parts.store.reader
-        if name == wire.JOURNAL:
-            return journal_snapshot(reader)
-        return stream_snapshot(reader, name.removeprefix(wire.STREAM_PREFIX))
+        feed = self._feeds[name] = Feed(name, found)
+        return "resumed" if at is not None and feed.resume(at) else "snapshot"
 
     # --- what goes out ---------------------------------------------------------------------------
 
     def answer(self, op: str, **fields: object) -> None:
         """Queue an `ack` or a `got`."""
         text = wire.frame(op, **fields)
-        if len(text.encode()) > wire.FRAME_BYTES:
-            error = {"code": "too_large", "text": "the answer is too large; ask for less"}
-            text = wire.frame(op, id=fields.get("id"), ok=False, error=error)
-        self._control.append(text)
+        if wire.size(text) > wire.FRAME_BYTES:
+            text = wire.frame(op, **_shortened(fields))
+        self._answers.append(text)
+        self._answers_bytes += wire.size(text)
 
     def beat(self) -> None:
-        """Queue a beat."""
-        at = {name: max(feed.lane.head, feed.sent) for name, feed in self._feeds.items()}
-        self._control.append(wire.frame("beat", at=at, now=self._parts.wall(), health=self._health()))
+        """Have a beat sent next."""
+        self._beat_due = self.greeted
 
-    def take(self) -> Iterator[str]:
-        """The frames to send now, each at most `FRAME_BYTES`.  Empty when everything is told."""
-        while self._control:
-            yield self._control.popleft()
-        for name, feed in list(self._feeds.items()):
-            yield from self._told(name, feed)
+    def next(self) -> str | None:
+        """The frame to send now, of at most `FRAME_BYTES`; None when everything is told."""
+        if self._answers:
+            text = self._answers.popleft()
+            self._answers_bytes -= wire.size(text)
+            return text
+        if self._beat_due:
+            self._beat_due = False
+            return self._beat()
+        self._relieve()
+        told = (feed.next() for feed in self._feeds.values())
+        return next((text for text in told if text is not None), None)
 
     def overrun(self) -> Goodbye | None:
         """Whether this client is too slow to be served at all."""
         now = self._parts.wall()
         while self._resyncs and self._resyncs[0] < now - RESYNC_SECONDS:
             self._resyncs.popleft()
-        if len(self._resyncs) > RESYNCS or len(self._control) > WAITING_FRAMES:
+        unread = len(self._answers) > ANSWERS_WAITING or self._answers_bytes > ANSWERS_BYTES
+        if unread or len(self._resyncs) >= RESYNCS:
             return Goodbye(4429, "too slow for this hive", retry_ms=30_000)
         return None
 
-    def _told(self, name: str, feed: Feed) -> Iterator[str]:
-        while feed.backlog:
-            yield feed.backlog.popleft()
-        if feed.lane.head - feed.sent > BEHIND_EVENTS or not feed.lane.holds_after(feed.sent):
-            yield from self._resync(name, feed)
-        while events := feed.lane.after(feed.sent, wire.FRAME_BYTES - len(name) - 64):
-            feed.sent = max(feed.sent, feed.lane.base) + len(events)
-            yield wire.joined(name, list(events))
-
-    def _resync(self, name: str, feed: Feed) -> Iterator[str]:
-        """Give up a lane's backlog for a snapshot."""
+    def _relieve(self) -> None:
+        """Give up what a slow client will not catch up with: a stream alone, or with the journal all."""
+        slow = [name for name, feed in self._feeds.items() if feed.is_far_behind()]
+        if not slow:
+            return
         self._resyncs.append(self._parts.wall())
-        yield wire.frame("resync", lane=name, why="slow")
-        snapshot = self._snapshot(name)
-        feed.sent = snapshot.n
-        yield from snapshot.frames
+        for name in self._feeds if wire.JOURNAL in slow else slow:
+            self._feeds[name].start_over("slow")
 
-    def _health(self) -> Mapping[str, object]:
-        store = self._parts.store
-        return {
-            "violations": unstructure(store.reader.violations()),
-            "refusing": store.refusing,
-            "counts": unstructure(store.reader.counts()),
-        }
+    def _beat(self) -> str:
+        reached = {name: feed.reached for name, feed in self._feeds.items()}
+        at = {name: n for name, n in reached.items() if n is not None}
+        return wire.frame("beat", at=at, now=self._parts.wall(), health=self._parts.health.look())
 
 
-def _packed(lane: str, events: list[str]) -> Iterator[str]:
-    """Events as frames that fit."""
-    held: list[str] = []
-    size = 0
-    for event in events:
-        if held and size + len(event) > wire.FRAME_BYTES // 2:
-            yield wire.joined(lane, held)
-            held, size = [], 0
-        held.append(event)
-        size += len(event) + 1
-    if held:
-        yield wire.joined(lane, held)
-
-
-def _text(received: Mapping[str, object], name: str) -> str:
-    value = received.get(name)
-    if not isinstance(value, str):
-        raise Malformed(f"{name}: expected text")
-    return value
-
-
-def _id(received: Mapping[str, object]) -> str:
-    value = _text(received, "id")
-    if not 1 <= len(value) <= wire.LONGEST_ID:
-        raise Malformed(f"id: expected 1 to {wire.LONGEST_ID} characters")
-    return value
-
-
-def _object(received: Mapping[str, object], name: str) -> Mapping[str, object]:
-    value = received.get(name, {})
-    if not isinstance(value, dict):
-        raise Malformed(f"{name}: expected an object")
-    return value
-
-
-def _list(received: Mapping[str, object], name: str) -> list[object]:
-    value = received.get(name, [])
-    if not isinstance(value, list):
-        raise Malformed(f"{name}: expected a list")
-    return value
-
-
-def _position(value: object) -> tuple[int, int | None] | None:
-    """A remembered position [n, boot]; None where it is not one."""
-    match value:
-        case [int(n), int() | None as boot] if n >= 0:
-            return n, boot
-        case _:
-            return None
+def _shortened(fields: dict[str, object]) -> dict[str, object]:
+    """An answer without what is too large in it.  What was done stays done."""
+    small = {name: value for name, value in fields.items() if name not in ("data", "result")}
+    if "result" in fields:
+        return small
+    return {**small, "ok": False, "error": {"code": "too_large", "text": "too large; ask for less at a time"}}

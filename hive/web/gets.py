@@ -15,13 +15,16 @@ from hive.protocol.verbs import GETS
 from hive.protocol.views import AgentView
 from hive.protocol.wording import why_sentence
 from hive.store.codec import unstructure
-from hive.web.connection import Question
+from hive.web import wire
+from hive.web.incoming import LARGEST_NUMBER, Question
 from hive.web.parts import FAULT, Login, WebParts
 from hive.web.plain import plain
 from hive.web.snapshot import message_head
 
 PAGE_ROWS = 500
-BODY_CHARACTERS = 200_000
+PAGE_BYTES = 192 * 1024
+"""Of rows or of a body in one answer."""
+
 DIAGNOSIS_SECONDS = 15.0
 
 Arguments: TypeAlias = Mapping[str, object]
@@ -64,7 +67,7 @@ def _text(arguments: Arguments, name: str, default: str | None = None) -> str:
 
 def _number(arguments: Arguments, name: str, default: int) -> int:
     value = arguments.get(name, default)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= LARGEST_NUMBER:
         raise Malformed(f"{name}: expected a whole number from 0 up")
     return value
 
@@ -131,18 +134,27 @@ def _message(parts: WebParts, arguments: Arguments) -> object:
     mail = reader.mail(ref)
     if mail is None:
         raise NotFound(f"there is no message {ref[:60]!r}")
-    body = reader.body(ref) or ""
+    start = _number(arguments, "from", 0)
+    rest = (reader.body(ref) or "")[start:]
+    body = _shortened(rest)
     turns = sorted({turn for row in reader.story(ref) if isinstance(turn := row.data.get("turn"), int)})
     return {
         "mail": unstructure(mail),
-        "body": body[:BODY_CHARACTERS],
-        "cut": len(body) > BODY_CHARACTERS,
+        "body": body,
+        "cut": len(body) < len(rest),
         "story": unstructure(reader.story(ref)),
         "turns": [unstructure(turn) for number in turns if (turn := reader.turn(number))],
         "replies": [
             message_head(reply) for reply in reader.thread(mail.thread) if reply.in_reply_to == mail.id
         ],
     }
+
+
+def _shortened(text: str) -> str:
+    """As much of a text as one answer holds; the rest comes by `from`."""
+    while wire.size(wire.encoded(text)) > PAGE_BYTES:
+        text = text[: min(len(text) - 1, PAGE_BYTES, len(text) * 3 // 4)]
+    return text
 
 
 def _mailbox(parts: WebParts, arguments: Arguments) -> object:
@@ -188,12 +200,22 @@ def _turns(parts: WebParts, arguments: Arguments) -> object:
 def _rows(parts: WebParts, arguments: Arguments) -> object:
     name, after = _view(parts, arguments).name, _number(arguments, "after", 0)
     rows = parts.store.reader.stream(name, after=after, limit=_limit(arguments))
-    return [[row.n, row.at, row.kind, {**row.data, "turn": row.turn}] for row in rows]
+    return _first([[row.n, row.at, row.kind, {**row.data, "turn": row.turn}] for row in rows])
 
 
 def _journal(parts: WebParts, arguments: Arguments) -> object:
     after = _number(arguments, "after", 0)
-    return unstructure(parts.store.reader.journal(after, limit=_limit(arguments)))
+    return _first([unstructure(row) for row in parts.store.reader.journal(after, limit=_limit(arguments))])
+
+
+def _first(rows: Sequence[object]) -> Sequence[object]:
+    """The rows that one answer holds, one at least; whoever wants more asks for what follows the last."""
+    room = PAGE_BYTES
+    for index, row in enumerate(rows):
+        room -= wire.size(wire.encoded(row)) + 1
+        if room < 0 and index:
+            return rows[:index]
+    return rows
 
 
 def _endpoint(parts: WebParts, arguments: Arguments) -> object:

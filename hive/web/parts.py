@@ -6,12 +6,15 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
-from attrs import frozen
+from attrs import Factory, field, frozen
 
 from hive.actors import Ref
+from hive.protocol.commands import Settings
 from hive.protocol.names import OPERATOR
 from hive.protocol.verbs import Role
 from hive.store.port import Store
+from hive.web.answers import Answers
+from hive.web.health import Health
 from hive.web.lanes import Lanes
 from hive.web.login import Codes
 
@@ -87,5 +90,12 @@ class WebParts:
     origins: Callable[[], tuple[str, ...]]
     """Origins the page may be opened under, as `http://127.0.0.1:7700`; known once the port is."""
 
+    check_settings: Callable[[Settings], None]
+    """Raises `Malformed` where nothing could run an agent with these settings."""
+
     operator_identity: str = OPERATOR
     on_error: Callable[[BaseException], None] = log_error
+    health: Health = field(
+        init=False, default=Factory(lambda self: Health(self.store, self.wall), takes_self=True)
+    )
+    answers: Answers = field(init=False, default=Factory(lambda self: Answers(self.wall), takes_self=True))

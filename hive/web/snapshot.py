@@ -13,17 +13,15 @@ from hive.protocol.mail import Mail
 from hive.protocol.views import AgentView, TurnView
 from hive.store.codec import unstructure
 from hive.store.port import Reader
+from hive.web import wire
 from hive.web.lanes import stream_event
-from hive.web.wire import JOURNAL, SNAPSHOT_ROWS, STREAM_PREFIX, frame
 
 NEWEST_MESSAGES = 500
 UNREAD_MESSAGES = 2_000
 NEWEST_TURNS = 100
 NEWEST_ROWS = 2_000
-ROWS_BYTES = 128 * 1024
-"""Bytes of rows in one frame, well below the limit of a frame."""
-
-Rows = Sequence[object]
+ROWS_BYTES = 2 * 1024 * 1024
+"""Of the newest rows of a stream so many bytes at most."""
 
 
 @frozen
@@ -85,7 +83,7 @@ def turn_head(turn: TurnView) -> Mapping[str, object]:
         "started_at": turn.started_at,
         "ended_at": turn.ended_at,
         "outcome": turn.outcome,
-        "error": turn.error,
+        "error": turn.error[:HEAD_CHARACTERS],
         "text": turn.final_text[:HEAD_CHARACTERS],
         "stop": turn.stop_requested,
         "messages": list(turn.messages),
@@ -97,11 +95,11 @@ def journal_snapshot(reader: Reader) -> Snapshot:
     with reader.moment():
         head = reader.head()
         rows = {
-            "agents": [agent_head(view) for view in reader.agents()],
-            "turns": [turn_head(turn) for turn in _turns(reader)],
-            "messages": [message_head(mail) for mail in _messages(reader)],
+            "agents": [wire.item(agent_head(view)) for view in reader.agents()],
+            "turns": [wire.item(turn_head(turn)) for turn in _turns(reader)],
+            "messages": [wire.item(message_head(mail)) for mail in _messages(reader)],
         }
-    return Snapshot(head.seq, tuple(_frames(JOURNAL, head.seq, head.boot, rows)))
+    return Snapshot(head.seq, tuple(_frames(wire.JOURNAL, head.seq, head.boot, rows)))
 
 
 def stream_snapshot(reader: Reader, agent: str) -> Snapshot:
@@ -111,16 +109,18 @@ def stream_snapshot(reader: Reader, agent: str) -> Snapshot:
         rows = reader.stream_tail(agent, limit=NEWEST_ROWS)
         view = reader.agent(agent)
     n = 0 if view is None else view.stream_head
-    lane = STREAM_PREFIX + agent
-    bodies = tuple(_raw(lane, [stream_event(row) for row in rows]))
-    return Snapshot(
-        n,
-        (
-            frame("snap", lane=lane, part="begin", n=n, boot=boot),
-            *bodies,
-            frame("snap", lane=lane, part="end", n=n),
-        ),
-    )
+    newest = {"rows": _newest([stream_event(row) for row in rows])}
+    return Snapshot(n, tuple(_frames(wire.STREAM_PREFIX + agent, n, boot, newest)))
+
+
+def _newest(rows: Sequence[str]) -> Sequence[str]:
+    """The newest rows whose bytes are within bounds."""
+    room = ROWS_BYTES
+    for index in range(len(rows) - 1, -1, -1):
+        room -= wire.size(rows[index])
+        if room < 0:
+            return rows[index + 1 :]
+    return rows
 
 
 def _messages(reader: Reader) -> Sequence[Mail]:
@@ -137,39 +137,12 @@ def _turns(reader: Reader) -> Sequence[TurnView]:
     return [chosen[number] for number in sorted(chosen)]
 
 
-def _frames(lane: str, n: int, boot: int, rows: Mapping[str, Rows]) -> Iterator[str]:
-    yield frame("snap", lane=lane, part="begin", n=n, boot=boot)
+def _frames(lane: str, n: int, boot: int, rows: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    yield wire.frame("snap", lane=lane, part="begin", n=n, boot=boot)
     for kind, some in rows.items():
-        for start in range(0, len(some), SNAPSHOT_ROWS):
-            yield from _fitting(lane, kind, some[start : start + SNAPSHOT_ROWS])
-    yield frame("snap", lane=lane, part="end", n=n)
-
-
-def _fitting(lane: str, kind: str, rows: Rows) -> Iterator[str]:
-    """One frame, or two halves while one would be too big."""
-    whole = frame("snap", lane=lane, part="rows", kind=kind, rows=rows)
-    if len(whole) <= ROWS_BYTES or len(rows) == 1:
-        yield whole
-        return
-    middle = len(rows) // 2
-    yield from _fitting(lane, kind, rows[:middle])
-    yield from _fitting(lane, kind, rows[middle:])
-
-
-def _raw(lane: str, events: Sequence[str]) -> Iterator[str]:
-    """Frames of rows that are JSON already."""
-    held: list[str] = []
-    size = 0
-    for event in events:
-        if held and (size + len(event) > ROWS_BYTES or len(held) == SNAPSHOT_ROWS):
-            yield _raw_frame(lane, held)
-            held, size = [], 0
-        held.append(event)
-        size += len(event)
-    if held:
-        yield _raw_frame(lane, held)
-
-
-def _raw_frame(lane: str, rows: Sequence[str]) -> str:
-    head = frame("snap", lane=lane, part="rows", kind="rows", rows=[])
-    return f"{head[:-3]}[{','.join(rows)}]}}"
+        start = 0
+        while start < len(some):
+            end = wire.fitting(some, wire.SNAPSHOT_ROWS, start)
+            yield wire.rows(lane, kind, some[start:end])
+            start = end
+    yield wire.frame("snap", lane=lane, part="end", n=n)

@@ -7,30 +7,34 @@ have no holes and survive restarts; within another `log_id` nothing remembered i
 From the client:
 
     hello   v, log_id?, at {lane: [n, boot]}, want [lane]
-            open; `at` names the last applied event of each lane to resume after
+            open; `at` names the last applied event of each lane to resume after, and its boot: of lane `j`
+            the event's own, of a stream that of its snapshot
     sub     lane, at? [n, boot]; open a lane, or ask again after a gap
     unsub   lane; close a lane
     cmd     id, name, args {}, expect {}; change something, idempotent by id (128 bit, hexadecimal)
-    part    id, n, text, last; a piece of a long body that a later cmd names by `args.body_parts = id`
+    part    id, n, text, last; piece n, from 0, of a long body that a later cmd names by
+            `args.body_parts = id`; piece 0 begins anew
     get     id, what, args {}; read-only detail
     beat    at {lane: n}; every 10 s
 
 From the server:
 
-    welcome v, log_id, boot, now, who, role, version, operator, lanes {lane: "resumed" or "snapshot"}, health
+    welcome v, log_id, boot, now, who, role, version, operator, lanes {lane: "resumed" or "snapshot"}, health;
+            a lane that does not exist is not named
     snap    lane, part "begin", n, boot; a snapshot that stands for event n follows
     snap    lane, part "rows", kind, rows []; at most 500 rows
     snap    lane, part "end", n; swap it in, at once and whole
     ev      lane, e [[n, at, type, data, command?], ...]; contiguous, n rising by one
     ack     id, ok, n, result?, error? {code, text}; n is the journal number to wait for
     got     id, ok, data?, error?; answer to get
-    beat    at {lane: n}, now, health; what you should have, every 10 s
-    resync  lane, why; a snapshot follows
+    beat    at {lane: n}, now, health; every 10 s: the numbers that went out before this frame
+    resync  lane, why "slow" or "trimmed"; a snapshot follows
     bye     code, why, retry_ms; the connection closes
 
 `health` is {violations [{invariant, agent, text}], refusing (text or null), counts {accepted, ready, claimed,
 blocked, done, dead, removed}}: figures without a history, so they travel with the beat.
 
+A text of more than 8,192 characters is cut in events and snapshots; the whole of it comes by `get`.
 An event of lane `j` has as data the journal row's data plus `agent`, `subject`, `boot`; its type is the
 row's.
 An event of lane `a:<agent>` has the stream row's kind as type and as data its data plus `turn`.
@@ -51,6 +55,9 @@ Close codes: 4400 not understood, 4401 sign in, 4406 upgrade, 4408 silent, 4413 
 1012 restarting.
 """
 
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Final
 
 import orjson
@@ -58,6 +65,15 @@ import orjson
 VERSION: Final = 1
 SUBPROTOCOL: Final = "hive.1"
 FRAME_BYTES: Final = 256 * 1024
+ENVELOPE_BYTES: Final = 1024
+"""What a frame has besides its events or rows, at most."""
+
+ITEM_BYTES: Final = 64 * 1024
+"""One event or one row of a snapshot."""
+
+LONGEST_TEXTS: Final = (8 * 1024, 1024, 64)
+"""Characters of a text, and entries of a list, in an item: the first, and what is tried where it does not fit."""
+
 SNAPSHOT_ROWS: Final = 500
 JOURNAL: Final = "j"
 STREAM_PREFIX: Final = "a:"
@@ -67,11 +83,64 @@ LONGEST_ID: Final = 64
 """Characters of a client-made id."""
 
 
+def size(text: str) -> int:
+    """Bytes of a text on the wire."""
+    return len(text) if text.isascii() else len(text.encode(errors="replace"))
+
+
+def encoded(value: object) -> str:
+    """A value as JSON."""
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:
+        # Half a surrogate pair or a giant number, which SQLite and browsers take: told rather than lost.
+        return json.dumps(value, default=str)
+
+
 def frame(op: str, **fields: object) -> str:
     """One frame as text."""
-    return orjson.dumps({"op": op, **fields}).decode()
+    return encoded({"op": op, **fields})
 
 
-def joined(lane: str, events: list[str]) -> str:
+def item(value: object) -> str:
+    """An event or a row as JSON of at most `ITEM_BYTES`; what is too long in it is cut."""
+    text = encoded(value)
+    if len(text) <= LONGEST_TEXTS[0]:
+        return text
+    for longest in LONGEST_TEXTS:
+        text = encoded(_cut(value, longest))
+        if size(text) <= ITEM_BYTES:
+            break
+    return text
+
+
+def joined(lane: str, events: Iterable[str]) -> str:
     """Events that are JSON already, as one `ev` frame."""
-    return f'{{"op":"ev","lane":{orjson.dumps(lane).decode()},"e":[{",".join(events)}]}}'
+    return f'{{"op":"ev","lane":{encoded(lane)},"e":[{",".join(events)}]}}'
+
+
+def rows(lane: str, kind: str, some: Iterable[str]) -> str:
+    """Rows that are JSON already, as one `snap` frame."""
+    return f'{{"op":"snap","lane":{encoded(lane)},"part":"rows","kind":{encoded(kind)},"rows":[{",".join(some)}]}}'
+
+
+def fitting(items: Sequence[str], most: int, start: int = 0) -> int:
+    """Where a run of items from `start` ends that fits one frame and has at most `most` of them."""
+    room = FRAME_BYTES - ENVELOPE_BYTES
+    for index in range(start, min(len(items), start + most)):
+        room -= size(items[index]) + 1
+        if room < 0:
+            return index
+    return min(len(items), start + most)
+
+
+def _cut(value: object, longest: int) -> object:
+    match value:
+        case str():
+            return value[:longest]
+        case Mapping():
+            return {name: _cut(entry, longest) for name, entry in islice(value.items(), longest)}
+        case list() | tuple():
+            return [_cut(entry, longest) for entry in value[:longest]]
+        case _:
+            return value

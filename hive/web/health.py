@@ -1,0 +1,41 @@
+"""Figures without a history: broken invariants, a store that refuses, the sums.
+
+The rule kept here: they are looked up once for all clients and at most once a second.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from attrs import define, field
+
+from hive.store.codec import unstructure
+from hive.store.port import Store
+
+FRESH_SECONDS: Final = 1.0
+
+
+@define(eq=False)
+class Health:
+    """The newest look at the store's health."""
+
+    _store: Store
+    _wall: Callable[[], float]
+    _seen: Mapping[str, object] = field(factory=dict, init=False)
+    _at: float | None = field(default=None, init=False)
+
+    def look(self) -> Mapping[str, object]:
+        """The figures as beats carry them."""
+        now = self._wall()
+        # A wall clock may jump back; what was seen in the future is not fresh.
+        if self._at is None or not 0 <= now - self._at < FRESH_SECONDS:
+            self._seen, self._at = self._figures(), now
+        return self._seen
+
+    def _figures(self) -> Mapping[str, object]:
+        reader = self._store.reader
+        with reader.moment():
+            return {
+                "violations": unstructure(reader.violations()),
+                "refusing": self._store.refusing,
+                "counts": unstructure(reader.counts()),
+            }
