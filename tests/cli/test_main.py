@@ -1,0 +1,112 @@
+"""From what was typed to an exit status and one sentence."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hive.cli import main
+from hive.cli.main import _described
+from hive.cli.status import Failed, Status, refused
+from hive.protocol.errors import Conflict, Malformed
+from hive.sockets import PortInUse
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_without_a_verb_it_says_what_to_type_first(capsys: pytest.CaptureFixture[str]) -> None:
+    """Three lines, none of them an error."""
+    assert main([]) == Status.OK
+    said = capsys.readouterr().out
+    assert [word in said for word in ("hive demo", "hive up", "hive help")] == [True] * 3
+
+
+@pytest.mark.parametrize("typed", [["help"], ["--help"], ["--version"]])
+def test_help_and_version_are_answers(typed: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """On standard output, with status 0."""
+    assert main(typed) == Status.OK
+    assert "hive" in capsys.readouterr().out
+
+
+def test_an_option_before_the_verb_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    """The order is the commonest mistake."""
+    assert main(["--dir", "/x", "status"]) == Status.USAGE
+    assert "the verb comes first" in capsys.readouterr().err
+
+
+def test_no_daemon_lists_the_places_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each with what was found there."""
+    monkeypatch.delenv("HIVE_DIR", raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    assert main(["status"]) == Status.NO_DAEMON
+    said = capsys.readouterr().err
+    assert f"{tmp_path}/hive ($XDG_DATA_HOME/hive): no hive has run here" in said
+    assert "/var/lib/hive (system-wide)" in said
+    assert "hive up" in said
+
+
+def test_an_error_is_json_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A program that asked for JSON gets it whatever happens."""
+    assert main(["status", "--json", "--dir", str(tmp_path)]) == Status.NO_DAEMON
+    error = json.loads(capsys.readouterr().out)
+    assert error["status"] == Status.NO_DAEMON
+    assert str(tmp_path) in error["error"]
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (Failed(Status.TIMEOUT, "late"), Status.TIMEOUT),
+        (Conflict("moved on"), Status.CONFLICT),
+        (Malformed("wrong"), Status.REFUSED),
+        (PortInUse("taken"), Status.REFUSED),
+        (OSError(13, "Permission denied", "/x"), Status.REFUSED),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+def test_each_failure_has_its_status(error: Exception, status: Status) -> None:
+    """And a sentence without numbers of the machine's."""
+    text, found = _described(error)
+    assert found is status
+    assert "Errno" not in text
+
+
+def test_refusals_of_the_daemon_keep_their_meaning() -> None:
+    """A script tells a conflict and an answer that is late from a plain refusal."""
+    assert refused("conflict", "").status is Status.CONFLICT
+    assert refused("unknown", "").status is Status.TIMEOUT
+    assert refused("not_found", "").status is Status.REFUSED
+
+
+def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
+    """`hive config | true` says nothing about pipes."""
+    program = f"{sys.executable} -P -m hive config --dir {tmp_path} | true; exit ${{PIPESTATUS[0]}}"
+    ran = subprocess.run(
+        ["bash", "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    assert (ran.stdout, ran.stderr, ran.returncode) == ("", "", 0)
+
+
+def test_settings_are_shown_with_their_sources(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The directory first, then every value."""
+    monkeypatch.setenv("HIVE_WEB_PORT", "7799")
+    (tmp_path / "hive.toml").write_text("[mcp]\nport = 7788\n")
+    assert main(["config", "--json", "--dir", str(tmp_path)]) == Status.OK
+    shown = json.loads(capsys.readouterr().out)
+    values = {one["path"]: (one["value"], one["source"]) for one in shown["settings"]}
+    assert shown["directory"] == str(tmp_path)
+    assert values["web.port"] == ("7799", "HIVE_WEB_PORT")
+    assert values["mcp.port"] == ("7788", "hive.toml")
+    assert values["web.host"] == ("127.0.0.1", "default")
