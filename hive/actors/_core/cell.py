@@ -269,6 +269,8 @@ class Cell:
         """Stay without an incarnation. Mail waits on; whoever waits for an answer is told."""
         self.status = status
         self.fail_questions()
+        if self._senders is not None:
+            self._senders.unpark_all()
         for watcher in self.runtime.watchers.pop(self.name, ()):
             self.runtime.tell_down(watcher, self.name, reason)
 
@@ -286,8 +288,6 @@ class Cell:
             self._bury(envelope, Burial.STOPPED)
         if self.runtime.cells.get(self.name) is self:
             del self.runtime.cells[self.name]
-        if self._senders is not None:
-            self._senders.unpark_all()
 
     # Mail.
 

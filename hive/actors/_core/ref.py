@@ -58,12 +58,12 @@ class Ref:
         where the mailbox refuses; and `WouldDeadlock` if the actor waits, however indirectly, for us.
         """
         cell = self._runtime.cells.get(self.name) or self._nobody(request)
-        if cell.status in RESTING:
-            raise ActorStopped(self.name, begun=False)
         with self._waiting():
-            while cell.mailbox.must_wait and not urgent:
+            while cell.mailbox.must_wait and not urgent and cell.status not in RESTING:
                 await cell.wait_for_room()
                 cell = self._runtime.cells.get(self.name) or self._nobody(request)
+            if cell.status in RESTING:
+                raise ActorStopped(self.name, begun=False)
             reply = Reply()
             envelope = cell.post(request, urgent=urgent, reply=reply)
             return cast("T", await reply.wait(lambda: cell.withdraw(envelope)))

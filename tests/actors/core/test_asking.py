@@ -525,6 +525,37 @@ def test_a_question_waits_for_room_like_everything_else(seed: int) -> None:
     simulate(story, seed)
 
 
+def test_an_asker_that_waits_for_room_hears_when_nobody_is_in_any_more(seed: int) -> None:
+    """A sender waits on: its message may still be handled when the actor is started again."""
+    log: list[str] = []
+
+    async def story(sim: Simulation) -> None:
+        spec = probe("a", log, mailbox=lambda: full_box(Overflow.BLOCK), grace=Grace(shutdown=1))
+        async with sim.hive(spec) as hive, trio.open_nursery() as nursery:
+
+            async def ask() -> None:
+                with pytest.raises(ActorStopped) as caught:
+                    await hive.ref("a").ask(Do(nothing))
+                assert not caught.value.begun
+                assert trio.current_time() == 3
+
+            hive.ref("a").tell(Do(sleep_three))
+            await settle()
+            hive.ref("a").tell(Note("1"))
+            hive.ref("a").tell(Note("2"))
+            nursery.start_soon(ask)
+            nursery.start_soon(hive.ref("a").send, Note("3"))
+            await trio.sleep(2)
+            await hive.root.ask(StopChild("a"))
+            await settle()
+            await hive.root.ask(RestartChild("a"))
+            await trio.sleep(10)
+
+    simulate(story, seed)
+
+    assert [entry for entry in log if "got" in entry] == ["a got 1", "a got 2", "a got 3"]
+
+
 def test_waiting_for_room_counts_as_waiting(seed: int) -> None:
     """Two actors that fill each other's mailboxes would wait for ever; the second is refused."""
 

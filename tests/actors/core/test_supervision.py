@@ -911,6 +911,7 @@ def test_anything_that_serves_can_be_supervised(seed: int) -> None:
             hive.stop()
             await hive.stopped()
             hive.stop()
+        assert hive.names == ()
 
     simulate(story, seed)
 
