@@ -25,6 +25,7 @@ Json: TypeAlias = Mapping[str, object]
 STARTING_SECONDS = 20.0
 ENDING_SECONDS = 5.0
 POLL_MS = 10
+PHONE_PIXELS = 640
 ANSWER_BYTES = 64 * 1024 * 1024
 SPEAKING = b"DevTools listening on "
 ARGUMENTS = (
@@ -94,7 +95,10 @@ class Tab:
         """Look through a window of this size, with the system in this theme."""
         await self.call(
             "Emulation.setDeviceMetricsOverride",
-            width=width, height=height, deviceScaleFactor=1, mobile=width < 640,  # fmt: skip
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=width <= PHONE_PIXELS,
         )
         features = [{"name": "prefers-color-scheme", "value": theme}]
         await self.call("Emulation.setEmulatedMedia", features=features)
@@ -132,7 +136,7 @@ class Tab:
             return
         parameters = cast("dict[str, Json]", frame.get("params", {}))
         match frame.get("method"):
-            case "Runtime.consoleAPICalled" if parameters.get("type") in {"error", "warning", "assert"}:
+            case "Runtime.consoleAPICalled" if str(parameters.get("type")) in {"error", "warning", "assert"}:
                 arguments = cast("list[Json]", parameters["args"])
                 said = [str(one.get("value", one.get("description"))) for one in arguments]
                 self.complaints.append(f"console: {' '.join(said)}")
@@ -183,7 +187,9 @@ async def _chromium(program: str, profile: str) -> AsyncIterator[str]:
     """A browser in a process group of its own; yields the address of its DevTools."""
     process = await trio.lowlevel.open_process(
         [program, f"--user-data-dir={profile}", *ARGUMENTS],
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,  # fmt: skip
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         start_new_session=True,
     )
     assert process.stderr is not None
@@ -210,7 +216,9 @@ async def _address(stderr: trio.abc.ReceiveStream) -> str:
         for line in said.split(b"\n")[:-1]:
             if line.startswith(SPEAKING):
                 return line.removeprefix(SPEAKING).decode().strip()
-    raise BrowserError(f"the browser ended before it could be spoken to: {said[-500:].decode(errors='replace')}")
+    raise BrowserError(
+        f"the browser ended before it could be spoken to: {said[-500:].decode(errors='replace')}"
+    )
 
 
 async def _drain(stderr: trio.abc.ReceiveStream) -> None:

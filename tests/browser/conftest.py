@@ -6,7 +6,7 @@ events is held against what hive itself would have said.
 
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from random import Random
@@ -44,7 +44,7 @@ SECONDS = 60.0
 
 
 @pytest.fixture
-def browsing() -> Iterator[Callable[[], AbstractAsyncContextManager[Tab]]]:
+def browsing() -> Callable[[], AbstractAsyncContextManager[Tab]]:
     """Opens a browser within a deadline."""
 
     @asynccontextmanager
@@ -208,7 +208,7 @@ class FakeHive:
     async def converse(self) -> None:
         """Serve one websocket."""
         await websocket.accept(subprotocol=wire.SUBPROTOCOL)
-        line = Line(websocket._get_current_object())  # type: ignore[attr-defined]  # noqa: SLF001
+        line = Line(websocket._get_current_object())  # type: ignore[attr-defined]
         self._arrived.send_nowait(line)
         await line.listen()
 
@@ -316,13 +316,13 @@ class Play:
         """Numbers of messages a turn holds, some of them."""
         view = self.desk.reader.turn(turn)
         found = [self.desk.reader.mail(one) for one in view.messages] if view else []
-        return tuple(mail.number for mail in found if mail and self.random.random() < 0.6)  # noqa: PLR2004
+        return tuple(mail.number for mail in found if mail and self.random.random() < 0.6)
 
 
 def _send(play: Play) -> None:
     sender = play.random.choice(["operator", *NAMES])
     to = play.random.choice([*NAMES, *NAMES, "operator", "*"])
-    reply = play.message() if play.random.random() < 0.3 else None  # noqa: PLR2004
+    reply = play.message() if play.random.random() < 0.3 else None
     body = "word " * play.random.choice([1, 3, 60])
     who = Provenance.OPERATOR if sender == "operator" else Provenance.AGENT
     play.desk.do(ask.Send(sender, to, body, who, in_reply_to=None if reply == "m-none" else reply))
@@ -337,7 +337,7 @@ def _end(play: Play) -> None:
 
 
 def _respawn(play: Play) -> None:
-    if play.random.random() < 0.5:  # noqa: PLR2004
+    if play.random.random() < 0.5:
         play.desk.do(ask.RemoveAgent("moss"))
     else:
         play.desk.do(ask.AddAgent("moss", ask.Settings(purpose="comes and goes")))
@@ -371,12 +371,12 @@ DEEDS: tuple[Callable[[Play], object], ...] = (
     lambda play: play.desk.do(ask.Ack(play.agent(), play.message("claimed"))),
     lambda play: play.desk.do(ask.Release(play.agent(), play.message("claimed"))),
     lambda play: play.desk.do(ask.ExpireLeases()),
-    lambda play: play.desk.do(ask.Pause(play.agent(), now=play.random.random() < 0.5)),  # noqa: PLR2004
+    lambda play: play.desk.do(ask.Pause(play.agent(), now=play.random.random() < 0.5)),
     *[lambda play: play.desk.do(ask.Resume(play.agent()))] * 4,
     lambda play: play.desk.do(ask.Kick(play.agent())),
-    lambda play: play.desk.do(ask.CancelTurn(play.agent(), requeue=play.random.random() < 0.5)),  # noqa: PLR2004
+    lambda play: play.desk.do(ask.CancelTurn(play.agent(), requeue=play.random.random() < 0.5)),
     lambda play: play.desk.do(ask.SetStatus(play.agent(), f"at {play.random.random():.2f}")),
-    lambda play: play.desk.do(ask.MarkRead(play.message(), unread=play.random.random() < 0.3)),  # noqa: PLR2004
+    lambda play: play.desk.do(ask.MarkRead(play.message(), unread=play.random.random() < 0.3)),
     lambda play: play.desk.do(ask.MarkDone(play.message("ready"))),
     lambda play: play.desk.do(ask.Bury(play.message("ready", "blocked"))),
     lambda play: play.desk.do(ask.Redrive(play.message("dead"))),
@@ -416,9 +416,11 @@ def record(folder: Path, seed: int, steps: int) -> list[dict[str, object]]:
 def _copy(file: Path, folder: Path) -> None:
     """What a disk holds of a live store."""
     folder.mkdir()
-    with contextlib.closing(sqlite3.connect(file)) as source:
-        with contextlib.closing(sqlite3.connect(folder / file.name)) as target:
-            source.backup(target)
+    with (
+        contextlib.closing(sqlite3.connect(file)) as source,
+        contextlib.closing(sqlite3.connect(folder / file.name)) as target,
+    ):
+        source.backup(target)
 
 
 def _new_log(file: Path, random: Random) -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
-import trio
 
 from hive.testing.browser import Tab
 
@@ -36,7 +35,15 @@ def message(number: int, sender: str, to: str, head: str, **changes: object) -> 
     row = {"id": f"m-{number}", "number": number, "from": sender, "to": to, "kind": "message", "head": head}
     more = {"thread": f"m-{number}", "size": len(head), "hops": 0, "in_reply_to": None, "priority": "normal"}
     rest = {"provenance": "agent", "label": None, "broadcast": False, "wakes": True, "not_before": None}
-    state = {"cause": None, "state": "done", "attempts": 0, "turn": None, "why": None, "at": NOW, "read": False}
+    state = {
+        "cause": None,
+        "state": "done",
+        "attempts": 0,
+        "turn": None,
+        "why": None,
+        "at": NOW,
+        "read": False,
+    }
     return {**row, **more, **rest, **state, **changes}
 
 
@@ -67,7 +74,7 @@ def visiting(browsing: Browsing, fake_hive: FakeHives) -> Callable[..., Abstract
 
     @asynccontextmanager
     async def visit(address: str = "", **rows: list[object]) -> AsyncIterator[tuple[Tab, Any, Any]]:
-        shown = rows or {"agents": AGENTS, "turns": TURNS, "messages": MESSAGES}
+        shown: dict[str, Any] = rows or {"agents": AGENTS, "turns": TURNS, "messages": MESSAGES}
         async with fake_hive() as hive, browsing() as tab:
             await tab.resize(1440, 900)
             await tab.open(f"{hive.origin}/{address}")
@@ -98,7 +105,8 @@ async def write(tab: Tab, text: str) -> None:
 
 async def press_button(tab: Tab, words: str) -> None:
     """Press the button with these words."""
-    found = f"[...document.querySelectorAll('button')].find((one) => one.textContent.trim() === {json.dumps(words)})"
+    reads = f"(one) => one.textContent.trim() === {json.dumps(words)}"
+    found = f"[...document.querySelectorAll('button')].find({reads})"
     await tab.until(f"{found} && !{found}.disabled")
     await tab.evaluate(f"{found}.click()")
 
@@ -156,7 +164,9 @@ async def test_the_light_goes_red_and_names_what_is_wrong(visiting: Visiting) ->
 async def test_whatever_an_agent_writes_is_text(visiting: Visiting) -> None:
     """Names, heads and bodies never become markup."""
     nasty = "<img src=x onerror='document.title=1'><b>bold</b>"
-    async with visiting(agents=[agent("iris")], messages=[message(1, "iris", "operator", nasty, label=nasty)]) as (
+    async with visiting(
+        agents=[agent("iris")], messages=[message(1, "iris", "operator", nasty, label=nasty)]
+    ) as (
         tab,
         _hive,
         _line,
@@ -169,7 +179,11 @@ async def test_events_of_a_later_hive_are_passed_over(visiting: Visiting) -> Non
     """An unknown type or frame changes nothing and breaks nothing."""
     async with visiting() as (tab, _hive, line):
         await line.tell("confetti", lane="j")
-        await line.tell("ev", lane="j", e=[happened(11, "weather.changed", "sun"), sent(12, 3, "moss", "rosa", "still here")])
+        await line.tell(
+            "ev",
+            lane="j",
+            e=[happened(11, "weather.changed", "sun"), sent(12, 3, "moss", "rosa", "still here")],
+        )
         await tab.evaluate("hive.settled(12)")
         assert "still here" in await shown(tab)
 
@@ -201,8 +215,17 @@ async def test_a_messages_page_tells_its_life_and_goes_on_telling(visiting: Visi
     """The story is asked for once; what happens later arrives by event."""
     async with visiting("#/message/m-1") as (tab, _hive, line):
         asked = await line.expect("get", what="message")
-        story = [{"seq": 3, "at": NOW, "type": "msg.sent", "data": {"from": "rosa", "to": "iris", "turn": None}}]
-        mail = {"id": "m-1", "body": "x", "sender": "rosa", "recipient": "iris", "created_at": NOW, "read_at": None}
+        story = [
+            {"seq": 3, "at": NOW, "type": "msg.sent", "data": {"from": "rosa", "to": "iris", "turn": None}}
+        ]
+        mail = {
+            "id": "m-1",
+            "body": "x",
+            "sender": "rosa",
+            "recipient": "iris",
+            "created_at": NOW,
+            "read_at": None,
+        }
         data = {"mail": mail, "body": "Is the ledger schema frozen? All of it.", "cut": False, "story": story}
         await line.tell("got", id=asked["id"], ok=True, data={**data, "turns": [], "replies": []})
         await tab.until("document.querySelector('.story li')")
@@ -245,7 +268,9 @@ async def test_a_message_is_sent_until_the_page_shows_it(visiting: Visiting) -> 
         command = await line.expect("cmd", name="message.send")
         assert command["args"] == {"to": "iris", "body": "Land the retry change first."}
         assert len(str(command["id"])) == 32
-        await line.tell("ack", id=command["id"], ok=True, n=11, result={"accepted": [ACCEPTED], "refused": []})
+        await line.tell(
+            "ack", id=command["id"], ok=True, n=11, result={"accepted": [ACCEPTED], "refused": []}
+        )
         await tab.until("[...hive.state().commands.values()][0]?.status === 'arriving'")
         assert "button: Sending" in await shown(tab)
         await line.tell("ev", lane="j", e=[sent(11, 3, "operator", "iris", "Land the retry change first.")])
@@ -376,7 +401,9 @@ async def test_half_a_snapshot_is_never_shown(visiting: Visiting) -> None:
         await line.tell("resync", lane="j", why="slow")
         await line.tell("snap", lane="j", part="begin", n=20, boot=1)
         await line.tell("snap", lane="j", part="rows", kind="agents", rows=[agent("zoe")])
-        await line.tell("beat", at={"j": 20}, now=NOW + 1, health={"violations": [], "refusing": "a mark", "counts": {}})
+        await line.tell(
+            "beat", at={"j": 20}, now=NOW + 1, health={"violations": [], "refusing": "a mark", "counts": {}}
+        )
         await tab.until("document.querySelector('.promise.broken')")
         assert "zoe" not in await shown(tab)
         await line.tell("snap", lane="j", part="end", n=20)
@@ -405,7 +432,9 @@ async def test_every_page_fits_its_window_in_both_themes(
 ) -> None:
     """Nothing is wider than the window; pictures are left in the test's folder."""
     right = "(one) => one.getBoundingClientRect().right > innerWidth && one.className !== 'vh'"
-    wide = f"[...document.querySelectorAll('main *')].filter({right}).map((one) => one.outerHTML.slice(0, 80))"
+    wide = (
+        f"[...document.querySelectorAll('main *')].filter({right}).map((one) => one.outerHTML.slice(0, 80))"
+    )
     async with visiting() as (tab, _hive, _line):
         await tab.resize(width, height, theme)
         for name, address in (("overview", "#/"), ("agent", "#/agent/iris"), ("message", "#/message/m-2")):
@@ -447,7 +476,5 @@ async def test_the_policy_of_the_page_lets_no_markup_in(visiting: Visiting) -> N
     async with visiting() as (tab, _hive, _line):
         attempt = "try { document.body.innerHTML = '<p>x'; 'made' } catch (error) { error.name }"
         assert await tab.evaluate(attempt) == "TypeError"
-        with trio.fail_after(5):
-            while not tab.complaints:
-                await trio.lowlevel.checkpoint()
+        assert any("TrustedHTML" in one for one in tab.complaints), tab.complaints
         tab.complaints.clear()

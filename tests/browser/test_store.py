@@ -37,5 +37,7 @@ async def test_whatever_the_network_does_the_page_ends_where_a_snapshot_would(
         counts = await trial(tab, origin, f"trial.live({recorded}, {seeds})")
         assert tab.complaints == []
     struck = cast("dict[str, int]", counts)
-    assert min(struck[fault] for fault in ("cut", "freeze", "resync", "duplicate", "drop", "swap")) > 0, struck
+    assert min(struck[fault] for fault in ("cut", "freeze", "resync", "duplicate", "drop", "swap")) > 0, (
+        struck
+    )
     assert min(struck["gaps"], struck["snapshots"], struck["ran"]) > 0, struck

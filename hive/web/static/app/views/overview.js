@@ -165,7 +165,7 @@ function AgentRow({ agent, mail }) {
   return html`
     <tr>
       <th scope="row"><a class="who" href=${agentAddress(agent.name)}><${Glyph} glyph=${glyph} label=${word} />${agent.name}</a></th>
-      <td class="doing"><div><span class="word">${word}</span> ${doing(agent, turn)}</div></td>
+      <td class=${turn || !agent.parked.length ? "doing" : "doing whole"}><div><span class="word">${word}</span> ${doing(agent, turn)}</div></td>
       <td class="num mono">${turn ? stopwatch(now.value - turn.started_at) : html`<span class="mute" aria-label="no turn">–</span>`}</td>
       <td class="num mono">${mail || html`<span class="mute">0</span>`}</td>
     </tr>
