@@ -201,11 +201,11 @@ async def _chromium(program: str, profile: str) -> AsyncIterator[str]:
             yield url
             nursery.cancel_scope.cancel("the browser is done with")
     finally:
-        with trio.CancelScope(shield=True), trio.move_on_after(ENDING_SECONDS):
+        with trio.move_on_after(ENDING_SECONDS, shield=True):
             _signal(process, signal.SIGTERM)
             await process.wait()
         _signal(process, signal.SIGKILL)
-        with trio.CancelScope(shield=True), trio.move_on_after(ENDING_SECONDS):
+        with trio.move_on_after(ENDING_SECONDS, shield=True):
             await process.wait()
 
 

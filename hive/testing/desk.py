@@ -40,7 +40,9 @@ class Desk:
             case Answer(value):
                 return cast("T", value)
 
-    def send(self, to: str, body: str = "hello", *, sender: str = "operator", reply: str | None = None) -> str:
+    def send(
+        self, to: str, body: str = "hello", *, sender: str = "operator", reply: str | None = None
+    ) -> str:
         """Send one message; returns its id."""
         who = Provenance.OPERATOR if sender == "operator" else Provenance.AGENT
         return self.do(Send(sender, to, body, who, in_reply_to=reply)).accepted[0].id

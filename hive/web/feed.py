@@ -77,9 +77,10 @@ class StreamSource:
     _agent: str
 
     def knows(self, at: Position) -> bool:
-        """Whether such a row is there.  Rows do not name their boot, and a power cut may take the newest of
+        """Whether such a row is there.
 
-        them, which are not synced; so what a client knows from an earlier boot is told anew.
+        Rows do not name their boot, and a power cut may take the newest of them, which are not synced; so what
+        a client knows from an earlier boot is told anew.
         """
         n, boot = at
         view = self._reader.agent(self._agent)
@@ -170,7 +171,7 @@ class Feed:
         return wire.joined(self.name, events)
 
     def _older(self, n: int) -> Sequence[str]:
-        """Events after `n` that memory no longer holds, one frame of them; none where the store has a hole."""
+        """Events after `n` that memory no longer holds, one frame of them; none where there is a hole."""
         page = self._source.page(n)
         if not page or page[0][0] != n + 1:
             return ()

@@ -93,7 +93,7 @@ def read(text: str) -> Incoming:
     return _read(received)
 
 
-def _read(received: Mapping[str, object]) -> Incoming:
+def _read(received: Mapping[str, object]) -> Incoming:  # noqa: PLR0911 - one return an op
     match _text(received, "op"):
         case "hello":
             return _hello(received)

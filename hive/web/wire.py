@@ -72,7 +72,7 @@ ITEM_BYTES: Final = 64 * 1024
 """One event or one row of a snapshot."""
 
 LONGEST_TEXTS: Final = (8 * 1024, 1024, 64)
-"""Characters of a text, and entries of a list, in an item: the first, and what is tried where it does not fit."""
+"""Characters of a text and entries of a list in an item: the first, then what is tried where that is too long."""
 
 SNAPSHOT_ROWS: Final = 500
 JOURNAL: Final = "j"
@@ -121,7 +121,8 @@ def joined(lane: str, events: Iterable[str]) -> str:
 
 def rows(lane: str, kind: str, some: Iterable[str]) -> str:
     """Rows that are JSON already, as one `snap` frame."""
-    return f'{{"op":"snap","lane":{encoded(lane)},"part":"rows","kind":{encoded(kind)},"rows":[{",".join(some)}]}}'
+    head = f'{{"op":"snap","lane":{encoded(lane)},"part":"rows","kind":{encoded(kind)},"rows":['
+    return f"{head}{','.join(some)}]}}"
 
 
 def fitting(items: Sequence[str], most: int, start: int = 0) -> int:
