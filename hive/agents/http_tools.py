@@ -44,7 +44,6 @@ def http_tools(
 
     `new_id` makes a word for each call that no other call bears; `transport` replaces the network in tests.
     """
-
     # The endpoint speaks plain HTTP on this machine; reading whom to trust elsewhere costs 25 ms a turn.
     nobody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 

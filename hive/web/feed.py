@@ -79,8 +79,8 @@ class StreamSource:
     def knows(self, at: Position) -> bool:
         """Whether such a row is there.
 
-        Rows do not name their boot, and a power cut may take the newest of them, which are not synced; so what
-        a client knows from an earlier boot is told anew.
+        Rows do not name their boot, and a power cut may take the newest of them, which are not synced; so
+        what a client knows from an earlier boot is told anew.
         """
         n, boot = at
         view = self._reader.agent(self._agent)

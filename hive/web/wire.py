@@ -72,7 +72,7 @@ ITEM_BYTES: Final = 64 * 1024
 """One event or one row of a snapshot."""
 
 LONGEST_TEXTS: Final = (8 * 1024, 1024, 64)
-"""Characters of a text and entries of a list in an item: the first, then what is tried where that is too long."""
+"""Characters of a text and entries of a list in an item: the first, then what is tried if that is long."""
 
 SNAPSHOT_ROWS: Final = 500
 JOURNAL: Final = "j"
