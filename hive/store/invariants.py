@@ -15,6 +15,7 @@ from attrs import frozen
 
 from hive.protocol.parking import EXITS
 from hive.protocol.views import Violation
+from hive.store.batch import CLEARED
 from hive.store.parking import parked_of
 
 GRACE_SECONDS = 30.0
@@ -60,9 +61,9 @@ WHERE message.state = 'ready' AND message.wakes AND coalesce(message.not_before,
 GROUP BY agent.name
 """
 PARKED = "SELECT * FROM park WHERE agent = ?"
-LIFTED = """
+NEWS = """
 SELECT max(at) FROM journal
-WHERE type = 'park.lifted' AND agent = :agent
+WHERE (type = 'park.lifted' AND agent = :agent OR type = 'hive.warning' AND data ->> 'code' = :code)
   AND seq > coalesce((SELECT seq FROM journal WHERE at < :since ORDER BY seq DESC LIMIT 1), 0)
 """
 
@@ -76,17 +77,17 @@ def _waiting(look: Look) -> Iterator[Violation]:
         if any(reason.holds_at(look.now) for reason in reasons):
             continue
         ended = [one.until for one in reasons if one.until is not None and EXITS[one.reason].timed]
-        moments = [row["since"], row["turn_ended"] or 0, served, *ended, _lifted(look, row["name"])]
+        moments = [row["since"], row["turn_ended"] or 0, served, *ended, _freed(look, row["name"])]
         waited = look.now - max(moments)
         if waited > look.grace:
             text = f"{row['mail']} deliverable messages wait for {row['name']} and nothing is done about it"
             yield Violation(1, row["name"], f"{text}; the reason to wait ended {waited:.1f} s ago.")
 
 
-def _lifted(look: Look, agent: str) -> float:
-    """When a park reason of this agent was last lifted, if that was within the grace."""
-    asked = {"agent": agent, "since": look.now - look.grace}
-    return float(look.db.execute(LIFTED, asked).fetchone()[0] or 0)
+def _freed(look: Look, agent: str) -> float:
+    """When a park reason of this agent was lifted, or commits held again, if that was within the grace."""
+    asked = {"agent": agent, "code": CLEARED, "since": look.now - look.grace}
+    return float(look.db.execute(NEWS, asked).fetchone()[0] or 0)
 
 
 # --- 2: what is claimed has a holder ---------------------------------------------------------------

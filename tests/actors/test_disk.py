@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import pytest
 import trio
@@ -10,17 +9,11 @@ import trio
 from hive.protocol.commands import AddAgent, Send, Settings
 from hive.protocol.errors import StoreUnavailable
 from hive.protocol.mail import Provenance, State
-from hive.testing import Simulation
 from hive.testing.swarm import Swarm, run_swarm
 
 seeds = pytest.mark.parametrize("seed", range(10))
 LONG = 120.0
 """Longer than any patience: what waits for the disk has to go on waiting."""
-
-
-def make(simulation: Simulation, directory: Path) -> Swarm:
-    """A swarm whose checks know that mail may have waited for the disk until a moment ago."""
-    return Swarm(simulation, directory, grace=3 * LONG)
 
 
 async def fill(swarm: Swarm) -> None:
@@ -47,7 +40,7 @@ def test_a_turn_that_ends_on_a_full_disk_has_ended_well_when_there_is_room_again
         assert swarm.drove_a_turn(sent.id)
         assert len(swarm.store.reader.turns("iris")) == 1
 
-    run_swarm(story, seed, make=make)
+    run_swarm(story, seed)
 
 
 @seeds
@@ -67,7 +60,7 @@ def test_mail_that_waits_when_the_disk_fills_is_driven_when_there_is_room(seed: 
         assert swarm.drove_a_turn(sent.id)
         assert swarm.agent("iris").epoch == 1, "a start that could not be recorded has to be announced later"
 
-    run_swarm(story, seed, make=make)
+    run_swarm(story, seed)
 
 
 @seeds
@@ -95,7 +88,7 @@ def test_whatever_dies_while_the_disk_is_full_is_back_when_there_is_room(seed: i
         assert swarm.drove_a_turn(sent.id)
         assert not swarm.agent("iris").parked
 
-    run_swarm(story, seed, make=make)
+    run_swarm(story, seed)
 
 
 @seeds
@@ -114,4 +107,4 @@ def test_a_client_is_refused_at_once_and_says_why(seed: int) -> None:
         await swarm.settle()
         assert swarm.drove_a_turn(sent.id)
 
-    run_swarm(story, seed, make=make)
+    run_swarm(story, seed)
