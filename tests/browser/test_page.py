@@ -395,6 +395,37 @@ async def test_a_gap_is_asked_about_from_the_last_good_number(visiting: Visiting
         assert "in between" in await shown(tab)
 
 
+async def test_a_hole_within_one_frame_is_asked_about_at_once(visiting: Visiting) -> None:
+    """What came before the hole holds, and the question begins after it."""
+    async with visiting() as (tab, _hive, line):
+        news = [sent(11, 3, "moss", "rosa", "before the hole"), sent(13, 5, "moss", "rosa", "behind it")]
+        await line.tell("ev", lane="j", e=news)
+        assert (await line.expect("sub", lane="j"))["at"] == [11, 1]
+        await tab.evaluate("hive.settled(11)")
+        text = await shown(tab)
+    assert "before the hole" in text
+    assert "behind it" not in text
+
+
+async def test_what_is_told_twice_is_passed_over_and_nothing_is_asked(visiting: Visiting) -> None:
+    """A repeated event is no gap."""
+    async with visiting() as (tab, _hive, line):
+        again = sent(11, 3, "moss", "rosa", "once")
+        for news in ([again], [again], [again, sent(12, 4, "moss", "rosa", "twice")]):
+            await line.tell("ev", lane="j", e=news)
+        await tab.evaluate("hive.settled(12)")
+        assert not [frame for frame in line.heard if frame["op"] == "sub"]
+
+
+async def test_a_number_that_a_beat_names_and_that_does_not_come_is_asked_for(visiting: Visiting) -> None:
+    """An event lost at the end of a lane is missed too, after three seconds."""
+    async with visiting() as (_tab, _hive, line):
+        await line.tell(
+            "beat", at={"j": 11}, now=NOW, health={"violations": [], "refusing": None, "counts": {}}
+        )
+        assert (await line.expect("sub", lane="j"))["at"] == [10, 1]
+
+
 async def test_half_a_snapshot_is_never_shown(visiting: Visiting) -> None:
     """It is swapped in when it is whole."""
     async with visiting() as (tab, _hive, line):
