@@ -302,7 +302,9 @@ HOT = {
     for name, value in vars(module).items()
     if name.isupper() and isinstance(value, str) and ("SELECT" in value)
 }
-PARAMETERS = "code agent now recipient before states searched text limit since identity sha256 grace shown recent"
+PARAMETERS = (
+    "code agent now recipient before states searched text limit since identity sha256 grace shown recent"
+)
 WALKING = {
     "NEWS": "along the journal from its end, as far as the grace goes back",
     "COUNTS": "the counts of each agent",
