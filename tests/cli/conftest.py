@@ -126,6 +126,12 @@ class FakeDaemon:
         await socket.send_message(json.dumps(answer))
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait until something has happened that no event tells of."""
+    while not condition():  # noqa: ASYNC110 - the fake keeps lists of what it heard
+        await trio.sleep(0.01)
+
+
 @pytest.fixture
 def place() -> Iterator[Place]:
     """A hive's directory whose name is short enough for sockets."""
@@ -143,7 +149,7 @@ async def serving(daemon: FakeDaemon) -> AsyncIterator[FakeDaemon]:
     await listening.bind(str(path))
     listening.listen(8)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(trio.serve_listeners, daemon.serve, [trio.SocketListener(listening)])
+        await nursery.start(trio.serve_listeners, daemon.serve, [trio.SocketListener(listening)])
         yield daemon
         nursery.cancel_scope.cancel()
 

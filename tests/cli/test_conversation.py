@@ -1,5 +1,6 @@
 """Verbs against a daemon that only speaks the protocol: what they send, show, repeat and wait for."""
 
+import io
 import json
 from typing import Any
 
@@ -16,10 +17,13 @@ from hive.cli.client import (
     insist,
     persist,
 )
+from hive.cli.main import conversation
+from hive.cli.output import Output
+from hive.cli.parser import parse
 from hive.cli.places import Place
 from hive.cli.status import Failed, Status
-from hive.directory import Directory
-from tests.cli.conftest import AGENT_VIEW, LOG, FakeDaemon, Run, serving
+from hive.cli.verbs import Call
+from tests.cli.conftest import AGENT_VIEW, LOG, FakeDaemon, Run, serving, until
 
 STATUS = {"seq": 40, "boot": 7, "log_id": LOG}
 WHY = {"view": AGENT_VIEW, "why": "iris is parked: paused."}
@@ -28,8 +32,7 @@ WHY = {"view": AGENT_VIEW, "why": "iris is parked: paused."}
 def mail(state: str = "ready", **more: object) -> dict[str, Any]:
     """A message as `get message` answers it."""
     about = {"id": "m-1", "number": 1, "sender": "operator", "recipient": "iris", "state": state, "why": None}
-    found = {"mail": about | more, "body": "hello", "cut": False, "story": [], "turns": [], "replies": []}
-    return found
+    return {"mail": about | more, "body": "hello", "cut": False, "story": [], "turns": [], "replies": []}
 
 
 def sent(standing: str = "idle") -> dict[str, Any]:
@@ -52,33 +55,37 @@ async def test_a_command_is_repeated_under_its_id_until_it_is_acknowledged(
     assert len({frame["id"] for frame in daemon.said("cmd")}) == 1
 
 
-async def test_a_daemon_that_does_not_come_back_is_given_up(place: Place, autojump_clock: MockClock) -> None:
-    """After a bounded time; one that never was there at once."""
+async def test_a_daemon_that_never_was_is_not_waited_for(place: Place, autojump_clock: MockClock) -> None:
+    """A person who forgot `hive up` hears of it at once."""
     began = trio.current_time()
     with pytest.raises(Failed) as failed:
         await insist([place], "agent.kick", {})
     assert (failed.value.status, trio.current_time()) == (Status.NO_DAEMON, began)
+
+
+async def test_a_daemon_that_does_not_come_back_is_given_up(place: Place, autojump_clock: MockClock) -> None:
+    """After a bounded time."""
     fake = FakeDaemon(place, hang_up=1)
-    with pytest.raises(Failed) as failed:
-        async with trio.open_nursery() as nursery:
-            ready = trio.Event()
+    failures: list[Failed] = []
+    ready = trio.Event()
 
-            async def serve_once() -> None:
-                async with serving(fake):
-                    ready.set()
-                    while not fake.said("cmd"):
-                        await trio.sleep(0.01)
-                Directory(place.directory).operator_socket.unlink()
+    async def serve_once() -> None:
+        async with serving(fake):
+            ready.set()
+            await until(lambda: bool(fake.said("cmd")))
 
-            nursery.start_soon(serve_once)
-            await ready.wait()
-            try:
-                await insist([place], "agent.kick", {})
-            except Failed as error:
-                found = error
-            nursery.cancel_scope.cancel()
-        raise found
-    assert failed.value.status is Status.NO_DAEMON
+    async def ask() -> None:
+        try:
+            await insist([place], "agent.kick", {})
+        except Failed as failed:
+            failures.append(failed)
+
+    began = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(serve_once)
+        await ready.wait()
+        nursery.start_soon(ask)
+    assert [failed.status for failed in failures] == [Status.NO_DAEMON]
     assert REPEAT_SECONDS <= trio.current_time() - began < REPEAT_SECONDS + 3
 
 
@@ -197,7 +204,7 @@ async def test_one_agent_or_all_must_be_said(daemon: FakeDaemon, run: Run, typed
 async def test_a_refusal_is_told_in_its_own_words(daemon: FakeDaemon, run: Run) -> None:
     """With the status for its code."""
     daemon.errors = {"message.bury": "conflict", "agent": "not_found"}
-    with pytest.raises(Failed, match="message.bury is refused") as failed:
+    with pytest.raises(Failed, match=r"message\.bury is refused") as failed:
         await run("bury", "1")
     assert failed.value.status is Status.CONFLICT
     with pytest.raises(Failed) as failed:
@@ -235,7 +242,7 @@ async def test_an_edited_letter_is_redriven_with_the_persons_text(
 
 @pytest.mark.parametrize(("editor", "cut"), [("false", False), ("true", True)])
 async def test_an_edit_that_fails_changes_nothing(
-    daemon: FakeDaemon, run: Run, monkeypatch: pytest.MonkeyPatch, editor: str, cut: bool
+    daemon: FakeDaemon, run: Run, monkeypatch: pytest.MonkeyPatch, *, editor: str, cut: bool
 ) -> None:
     """Nor does one of a body too long to be shown whole."""
     daemon.answers = {"message": mail("dead") | {"cut": cut}}
@@ -351,7 +358,7 @@ async def test_waiting_ends_with_the_first_reply(daemon: FakeDaemon, run: Run) -
 
 
 async def _answer_when_awaited(daemon: FakeDaemon, state: dict[str, Any]) -> None:
-    while not any(frame["want"] for frame in daemon.said("hello")):
+    while not any(frame["want"] for frame in daemon.said("hello")):  # noqa: ASYNC110 - only looking tells
         await trio.sleep(0.001)
     state["replies"] = [{"id": "m-2"}]
     await daemon.tell("j", [41, 1.0, "msg.sent", {"subject": "m-2", "in_reply_to": "m-1", "boot": 7}])
@@ -366,7 +373,7 @@ async def test_a_reply_that_comes_while_the_connection_is_lost_is_found(
     daemon.answers = {"status": STATUS, "message": lambda _asked: state}
 
     async def lose() -> None:
-        while not any(frame["want"] for frame in daemon.said("hello")):
+        while not any(frame["want"] for frame in daemon.said("hello")):  # noqa: ASYNC110 - only looking tells
             await trio.sleep(0.01)
         state["replies"] = [{"id": "m-2"}]
         daemon.drop()
@@ -455,22 +462,17 @@ async def test_events_are_shown_once_over_a_lost_connection(
 
 async def _followed(place: Place, daemon: FakeDaemon, typed: list[str]) -> list[int]:
     """Numbers of the events a verb prints while two come, the connection is lost, and two more come."""
-    import io  # noqa: PLC0415
-
-    from hive.cli.main import conversation  # noqa: PLC0415
-    from hive.cli.output import Output  # noqa: PLC0415
-    from hive.cli.parser import parse  # noqa: PLC0415
-    from hive.cli.verbs import Call  # noqa: PLC0415
-
     verb, options = parse(typed)
     printed = io.StringIO()
 
     async def awaited(greetings: int) -> None:
-        while sum(bool(frame["want"]) for frame in daemon.said("hello")) < greetings:
+        while sum(bool(frame["want"]) for frame in daemon.said("hello")) < greetings:  # noqa: ASYNC110 - only looking tells
             await trio.sleep(0.01)
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(conversation(verb), Call(verb, options, (place,), Output(True, printed)))
+        nursery.start_soon(
+            conversation(verb), Call(verb, options, (place,), Output(as_json=True, stream=printed))
+        )
         await awaited(1)
         await daemon.tell("j", event(40), event(41), event(42))
         await trio.sleep(1)

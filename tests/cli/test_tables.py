@@ -7,8 +7,16 @@ from hive.cli.tables import age, cut, flat, table
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [(-3, "0 s"), (0.4, "0 s"), (59, "59 s"), (60, "1 min"), (7_199, "1 h"), (90_000, "1 d")]
-    + [(3_600, "1 h"), (86_399, "23 h")],
+    [
+        (-3, "0 s"),
+        (0.4, "0 s"),
+        (59, "59 s"),
+        (60, "1 min"),
+        (7199, "1 h"),
+        (90000, "1 d"),
+        (3600, "1 h"),
+        (86399, "23 h"),
+    ],
 )
 def test_an_age_is_told_in_its_largest_unit(seconds: float, words: str) -> None:
     """And rounded down, except below a second."""

@@ -1,0 +1,209 @@
+"""One real daemon, and the verbs as a person types them, from the first start to the last."""
+
+import json
+import os
+import re
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import frozen
+
+from hive.directory import Directory, holder
+
+ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.real
+
+
+@frozen
+class Person:
+    """Somebody with a terminal and a hive."""
+
+    root: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Free ports, this checkout, and no hive but this one."""
+        ours = {
+            "HIVE_WEB_PORT": "0",
+            "HIVE_MCP_PORT": "0",
+            "PYTHONPATH": str(ROOT),
+            "HIVE_DIR": str(self.root),
+        }
+        return {name: value for name, value in os.environ.items() if not name.startswith("HIVE_")} | ours
+
+    def types(self, *words: str, expect: int = 0) -> str:
+        """What a verb prints; fails unless it ends with that status."""
+        ran = subprocess.run(
+            [sys.executable, "-P", "-m", "hive", *words],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert ran.returncode == expect, ran.stdout + ran.stderr
+        return ran.stdout if expect == 0 else ran.stdout + ran.stderr
+
+    def asks(self, *words: str) -> Any:
+        """What a verb answers as JSON."""
+        return json.loads(self.types(*words, "--json"))
+
+
+@pytest.fixture
+def person() -> Iterator[Person]:
+    """Whatever is left running at the end is killed."""
+    with tempfile.TemporaryDirectory(prefix="hive-test-") as root:
+        one = Person(Path(root) / "hive")
+        try:
+            yield one
+        finally:
+            left = holder(Directory(one.root))
+            if left:
+                os.kill(left, signal.SIGKILL)
+
+
+def processes_of(root: Path) -> list[str]:
+    """Processes that bear this hive's directory in their command or environment."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            text = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
+        except OSError:
+            continue
+        if os.fsencode(root) in text and int(process.name) != os.getpid():
+            found.append(process.name)
+    return found
+
+
+def test_a_life_of_a_hive(person: Person) -> None:  # noqa: PLR0915 - one life, in order
+    """Every verb that changes something, against what it changes."""
+    started = person.types("up", "--detach")
+    assert "hive.toml" in started
+    assert "no isolation" in started
+    assert "Next: hive spawn" in started
+    assert "code=" not in started
+    assert "already runs" in person.types("up", expect=1)
+    assert f"pid {holder(Directory(person.root))}" in person.types("up", expect=1)
+    assert not (person.root / "hive.sqlite3").stat().st_mode & 0o077
+
+    # Agents, mail and its story.
+    person.types("spawn", "boss", "--backend", "scripted", "--manager", "--allow-shell")
+    assert "already" in person.types("spawn", "boss", "--backend", "scripted", expect=4)
+    answered = person.asks("send", "manager", "are you there?", "--wait")
+    assert answered["reply"]["mail"]["sender"] == "boss"
+    assert "(said, not sent) hello" in person.types("send", "boss", "!say hello", "--wait")
+    story = person.types("message", answered["reply"]["mail"]["in_reply_to"])
+    assert [step in story for step in ("accepted from", "claimed by", "shown to", "done:")] == [True] * 4
+    (mine,) = person.asks("inbox")["mail"]
+    for verb, state, read in (("read", "ready", True), ("unread", "ready", False), ("done", "done", False)):
+        person.types(verb, mine["id"])
+        now = person.asks("inbox")["mail"][0]
+        assert (now["state"], now["read"] if verb != "done" else False) == (state, read)
+    assert "boss is idle" in person.types("why", "boss")
+
+    # A hook in the box reaches its own agent, and nobody reaches the operator's socket from there.
+    script = (
+        f"!sh hive wake --label hook --body 'from a hook'; HIVE_DIR={person.root} hive status; echo status $?"
+    )
+    person.types("send", "boss", script, "--wait", expect=1)
+    stream = _printed(person, "tail", "boss")
+    assert "use the tools of your own endpoint" in stream
+    assert "status 1" in stream
+    assert any(mail["label"] == "hook" for mail in person.asks("mail", "boss")["mail"])
+
+    # Pausing, kicking, cancelling.
+    assert "paused: boss" in person.types("pause", "boss")
+    assert "way out: hive resume boss" in person.types("why", "boss")
+    assert "is parked" in person.types("send", "boss", "hi", "--wait", "--seconds", "0.5", expect=5)
+    person.types("resume", "--all")
+    person.types("kick", "boss")
+    person.types("cancel", "boss", expect=1)
+
+    # Dead letters.
+    person.types("spawn", "iris", "--backend", "external")
+    held = person.asks("send", "iris", "for a client")["accepted"][0]["id"]
+    person.types("bury", held)
+    assert person.asks("dead")[0]["id"] == held
+    again = person.asks("redrive", held, "--to", "boss")
+    assert again["recipient"] == "boss"
+    person.types("redrive", held, expect=4)
+    first = person.asks("endpoint", "iris")
+    assert first["token"]
+    assert person.asks("endpoint", "iris")["token"] is None
+    assert person.asks("endpoint", "iris", "--rotate")["token"] not in (None, first["token"])
+    person.types("send", "iris", "lost")
+    assert "became dead letters" in person.types("remove", "iris")
+    assert "agent:boss" in person.types("tree")
+    assert "ok   invariants" in person.types("doctor")
+
+    # Copies.
+    copy, other = person.root.parent / "copy", person.root.parent / "other"
+    person.types("backup", str(copy))
+    person.types("backup", str(copy), expect=1)
+    person.types("restore", str(copy), str(other))
+
+    assert "has stopped" in person.types("down")
+    assert holder(Directory(person.root)) is None
+    assert processes_of(person.root) == []
+    assert "not running" in person.types("status", expect=3)
+    assert "no hive runs" in person.types("doctor", expect=1)
+    log = (person.root / "hive.log").read_text()
+    assert "code=" not in log
+    assert "\x1b" not in log
+    assert "Traceback" not in log
+
+    restored = Person(other)
+    restored.types("up", "--detach")
+    assert [entry["view"]["name"] for entry in restored.asks("ps")] == ["boss"]
+    restored.types("down")
+
+
+def _printed(person: Person, *words: str) -> str:
+    """What a verb that goes on prints within two seconds; Ctrl-C ends it with its own status."""
+    following = subprocess.Popen(
+        [sys.executable, "-P", "-m", "hive", *words],
+        env=person.environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with pytest.raises(subprocess.TimeoutExpired):
+        following.communicate(timeout=2)
+    following.send_signal(signal.SIGINT)
+    printed, _ = following.communicate(timeout=10)
+    assert following.returncode == 130
+    return printed
+
+
+def test_signals_stop_it_in_order_and_a_second_one_at_once(person: Person) -> None:
+    """What was running is settled at the next start."""
+    person.types("up", "--detach")
+    person.types("spawn", "boss", "--backend", "scripted", "--allow-shell")
+    person.types("send", "boss", "!sh sleep 300")
+    pid = holder(Directory(person.root))
+    assert pid
+    gone = os.pidfd_open(pid)
+    os.kill(pid, signal.SIGTERM)
+    os.kill(pid, signal.SIGINT)
+    assert _left(gone, 10)
+    assert processes_of(person.root) == []
+    log = (person.root / "hive.log").read_text()
+    assert re.search(r"stopped at once|stopped; nothing", log)
+    assert "Traceback" not in log
+    person.types("up", "--detach")
+    assert person.asks("status")["violations"] == []
+    person.types("down")
+
+
+def _left(handle: int, seconds: float) -> bool:
+    """Whether a process ends in time."""
+    try:
+        return bool(select.select([handle], [], [], seconds)[0])
+    finally:
+        os.close(handle)
