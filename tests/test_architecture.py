@@ -5,6 +5,7 @@ then says so by changing the table.
 """
 
 import ast
+import gc
 import importlib
 import importlib.metadata
 import inspect
@@ -465,11 +466,16 @@ def is_contract(kind: type) -> bool:
 
 def descendants(base: type) -> Iterator[type]:
     """Every class of ours that derives from a class."""
+    gc.collect()  # attrs makes a class with slots anew; the one it was made from may still be about
+    yield from _descendants(base)
+
+
+def _descendants(base: type) -> Iterator[type]:
     kind: type
     for kind in base.__subclasses__():
         if within(kind.__module__, "hive"):
             yield kind
-        yield from descendants(kind)
+        yield from _descendants(kind)
 
 
 def test_asking_for_the_status_is_cheap(tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def test_a_crash_is_told_to_whoever_asked_at_once_and_with_its_cause(seed: int) 
 
 
 @pytest.mark.parametrize("begun", [True, False])
-def test_a_stop_is_told_to_whoever_asked(seed: int, begun: bool) -> None:  # noqa: FBT001
+def test_a_stop_is_told_to_whoever_asked(seed: int, begun: bool) -> None:
     """And whether the actor had begun, which decides whether asking again is safe."""
 
     async def story(sim: Simulation) -> None:

@@ -122,7 +122,7 @@ class Against(RuleBasedStateMachine):
         self.number = 0
 
     @rule(urgent=some.booleans(), kind=some.sampled_from([Apple, Pear]))
-    def put(self, urgent: bool, kind: type[Message]) -> None:  # noqa: FBT001
+    def put(self, urgent: bool, kind: type[Message]) -> None:
         """Accept, dropping the oldest when full."""
         self.number += 1
         message = envelope(self.number, kind, urgent=urgent)

@@ -27,7 +27,7 @@ CRASH = Crashed(ValueError())
         (Restart.TEMPORARY, CRASH, False),
     ],
 )
-def test_who_wants_back(restart: Restart, exit_: Exit, back: bool) -> None:  # noqa: FBT001
+def test_who_wants_back(restart: Restart, exit_: Exit, back: bool) -> None:
     """Only a crash is abnormal."""
     assert restart.wants_back(exit_) is back
 

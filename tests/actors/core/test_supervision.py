@@ -838,7 +838,7 @@ def test_an_error_of_the_block_comes_out_bare(seed: int) -> None:
 
 
 @pytest.mark.parametrize("nested", [False, True])
-def test_an_interrupt_in_a_child_ends_the_hive_in_order(nested: bool) -> None:  # noqa: FBT001
+def test_an_interrupt_in_a_child_ends_the_hive_in_order(nested: bool) -> None:
     """It passes through, everybody is stopped in reverse, and it comes out bare."""
     log: list[str] = []
 
