@@ -9,17 +9,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import trio
 
 from hive import config
+from hive.actors import HiveError
 from hive.app import UpOptions, found, launcher
 from hive.app.compose import Running, run_hive
 from hive.directory import Directory, locked
-from hive.protocol.errors import Refused
+from hive.protocol.errors import HiveRefusal, Refused
 
 OK = 0
 IMPATIENT = 130
@@ -29,6 +30,10 @@ SIGNALS = {
     signal.SIGTERM: "SIGTERM",
     signal.SIGHUP: "its terminal was closed",
 }
+
+
+Heed = Callable[[Running], None]
+"""Takes a hive that runs, and has it obey signals from then on."""
 
 
 def say(line: str) -> None:
@@ -59,20 +64,41 @@ def up(options: UpOptions) -> int:
 
 
 async def _serve(directory: Directory, settings: config.Config, made: tuple[Path, ...]) -> int:
+    async def serve(heed: Heed) -> int:
+        async with run_hive(directory, settings) as running:
+            heed(running)
+            for line in _greeting(running, made):
+                say(line)
+            await running.stopping()
+            say(f"stopping ({running.why}); once more to be impatient")
+        say("stopped; nothing is running")
+        return OK
+
+    return await under_signals(serve)
+
+
+async def under_signals(serve: Callable[[Heed], Awaitable[int]]) -> int:
+    """Serve a hive that signals stop: the first in order, the second at once.
+
+    `serve` hands the hive over as soon as it runs.  Raises what kept it from running.
+    """
+    status, refusal = IMPATIENT, None
     with trio.open_signal_receiver(*SIGNALS) as received:
-        with trio.CancelScope() as impatience:
-            async with run_hive(directory, settings) as running, trio.open_nursery() as nursery:
-                nursery.start_soon(obey, received, running, impatience)
-                for line in _greeting(running, made):
-                    say(line)
-                await running.stopping()
-                say(f"stopping ({running.why}); once more to be impatient")
-                nursery.cancel_scope.cancel(reason="stopping")
-        if impatience.cancelled_caught:
-            complain("stopped at once; what was running is settled at the next start")
-            return IMPATIENT
-    say("stopped; nothing is running")
-    return OK
+        # Around everything that shuts down, which is when the second signal comes.
+        async with trio.open_nursery() as nursery:
+            with trio.CancelScope() as impatience:
+                try:
+                    status = await serve(
+                        lambda running: nursery.start_soon(obey, received, running, impatience)
+                    )
+                except (HiveRefusal, HiveError, OSError) as error:
+                    refusal = error
+            nursery.cancel_scope.cancel(reason="it has stopped")
+    if refusal is not None:
+        raise refusal
+    if impatience.cancelled_caught:
+        complain("stopped at once; what was running is settled at the next start")
+    return status
 
 
 async def obey(received: AsyncIterator[int], running: Running, impatience: trio.CancelScope) -> None:

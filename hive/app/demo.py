@@ -23,7 +23,7 @@ from hive.actors.protocol import BROKER, Perform
 from hive.agents.demo_rules import ROUND_SECONDS, demo_round
 from hive.app import DemoOptions
 from hive.app.compose import Running, run_hive
-from hive.app.daemon import IMPATIENT, OK, SIGNALS, obey, say
+from hive.app.daemon import OK, Heed, say, under_signals
 from hive.directory import Directory, locked
 from hive.protocol.commands import AddAgent, Command, Send, Settings
 from hive.protocol.errors import Malformed
@@ -81,23 +81,29 @@ def _settings() -> config.Config:
 
 
 async def _run(directory: Directory, options: DemoOptions, tree: Path) -> int:
-    with trio.open_signal_receiver(*SIGNALS) as received, trio.CancelScope() as impatience:
+    async def serve(heed: Heed) -> int:
         async with run_hive(directory, _settings()) as running:
-            seen: Counter[str] = Counter()
-            running.store.subscribe(lambda rows, _: seen.update(row.type for row in rows))
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(obey, received, running, impatience)
-                await _hire(running)
-                _greet(running, options, tree)
-                nursery.start_soon(_direct, running, tree)
-                with trio.move_on_after(math.inf if options.seconds is None else options.seconds):
-                    await running.stopping()
-                nursery.cancel_scope.cancel(reason="the demo is over")
-            await _settle(running, options)
-            summary = _summary(running, seen["msg.retried"])
+            heed(running)
+            summary = await _show(running, options, tree)
             running.stop("the demo is over")
         return _report(summary, options)
-    return IMPATIENT
+
+    return await under_signals(serve)
+
+
+async def _show(running: Running, options: DemoOptions, tree: Path) -> Summary:
+    """Let the agents work until time is up or somebody has seen enough."""
+    seen: Counter[str] = Counter()
+    running.store.subscribe(lambda rows, _: seen.update(row.type for row in rows))
+    async with trio.open_nursery() as nursery:
+        await _hire(running)
+        _greet(running, options, tree)
+        nursery.start_soon(_direct, running, tree)
+        with trio.move_on_after(math.inf if options.seconds is None else options.seconds):
+            await running.stopping()
+        nursery.cancel_scope.cancel(reason="the demo is over")
+    await _settle(running, options)
+    return _summary(running, seen["msg.retried"])
 
 
 async def _perform(running: Running, command: Command[object]) -> object:

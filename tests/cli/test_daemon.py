@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import select
 import signal
 import subprocess
@@ -194,7 +193,7 @@ def test_signals_stop_it_in_order_and_a_second_one_at_once(person: Person) -> No
     assert _left(gone, 10)
     assert processes_of(person.root) == []
     log = (person.root / "hive.log").read_text()
-    assert re.search(r"stopped at once|stopped; nothing", log)
+    assert "stopped at once" in log
     assert "Traceback" not in log
     person.types("up", "--detach")
     assert person.asks("status")["violations"] == []
