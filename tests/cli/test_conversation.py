@@ -17,6 +17,7 @@ from hive.cli.client import (
     insist,
     persist,
 )
+from hive.cli.clients import placeholder
 from hive.cli.main import conversation
 from hive.cli.output import Output
 from hive.cli.parser import parse
@@ -313,7 +314,7 @@ async def test_endpoint_shows_a_token_once(daemon: FakeDaemon, run: Run) -> None
     assert first.count("t0ken") == 2
     _, later = await run("endpoint", "iris")
     assert "t0ken" not in later
-    assert "--rotate" in later
+    assert f"Bearer {placeholder('iris')}" in later
 
 
 async def test_doctor_is_unwell_when_one_finding_is(daemon: FakeDaemon, run: Run) -> None:

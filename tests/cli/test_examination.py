@@ -10,16 +10,20 @@ from hive.cli import main
 from hive.cli.examination import examine
 from hive.cli.status import Status
 from hive.directory import Directory, locked
+from hive.protocol.commands import AddAgent, Send
+from hive.protocol.mail import Provenance
 from hive.store.sqlite import open_store
 
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Iterator[Directory]:
-    """A hive that has run once."""
+    """A hive that ran once, long ago, and left mail that waits."""
     made = Directory(tmp_path)
     made.create()
-    with open_store(made.store) as store:
+    with open_store(made.store, wall=lambda: 1_000.0) as store:
         store.recover("1")
+        store.submit(AddAgent("iris"))
+        store.submit(Send("operator", "iris", "hello", Provenance.OPERATOR))
         store.stop("test")
     yield made
     shutil.rmtree(made.run, ignore_errors=True)
@@ -31,8 +35,9 @@ def causes(directory: Directory) -> dict[str, tuple[bool, str]]:
 
 
 def test_a_whole_store_is_told_from_a_stopped_daemon(directory: Directory) -> None:
-    """That it does not run is the only thing wrong."""
+    """That it does not run is the only thing wrong: mail that waits for it is not lost."""
     found = causes(directory)
+    assert "1 to be handled" in found["mail"][1]
     assert {what for what, (ok, _) in found.items() if not ok} == {"daemon"}
     assert "all four held" in found["invariants"][1]
     assert found["store"] == (True, f"{directory.store} is whole")
