@@ -8,7 +8,7 @@ from contextlib import aclosing
 import orjson
 from attrs import evolve
 from mcp.server.transport_security import TransportSecurityMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -28,7 +28,10 @@ async def receive_wake(desk: Desk, scope: Scope, receive: Receive, send: Send) -
     """Answer one request to wake the agent whose endpoint it came to."""
     request = Request(scope, receive)
     wrong = await TransportSecurityMiddleware(SECURITY).validate_request(request, is_post=True)
-    response = wrong or await _wake(desk, request)
+    try:
+        response = wrong or await _wake(desk, request)
+    except ClientDisconnect:
+        return  # before it had said what it wanted: nothing was done, and nobody is left to be told
     await response(scope, receive, send)
 
 

@@ -5,6 +5,7 @@ import threading
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
@@ -132,6 +133,21 @@ def test_something_else_at_that_address_is_recognised() -> None:
         with pytest.raises(NotWoken, match="no endpoint of hive"):
             send_wake(f"http://127.0.0.1:{port}/mcp/iris", "t", "ci", "x", new_id=new_id)
         other.join()
+
+
+async def test_who_hangs_up_in_the_middle_of_a_wake_is_nobodys_fault(house: "House") -> None:
+    """Nothing was understood, nothing is stored, and no error is anybody's."""
+    there = urlsplit(house.url("iris"))
+    head = f"POST {there.path}/wake HTTP/1.1\r\nHost: {there.netloc}\r\nAuthorization: Bearer iris-token\r\n"
+    stream = await trio.open_tcp_stream(str(there.hostname), int(there.port or 0))
+    await stream.send_all(f"{head}Content-Length: 99\r\n\r\n{{".encode())
+    await stream.send_eof()
+    with trio.fail_after(5):
+        while await stream.receive_some():
+            pass
+    await stream.aclose()
+
+    assert house.states("iris") == []
 
 
 async def test_a_cancelled_wake_may_be_repeated(house: "House") -> None:
