@@ -4,7 +4,7 @@ The rule kept here: due times are wall-clock times, read anew at least every hal
 jumps makes nobody wait for longer than that.
 """
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import trio
@@ -48,23 +48,16 @@ class Janitor(Actor):
         lease_end = self.store.reader.next_lease_end()
         if lease_end is not None and lease_end <= now:
             self.store.submit(ExpireLeases())
-        for view in self.store.reader.agents():
-            if view.next_due is not None and view.next_due <= now:
-                self.hints.ring(view.name)
-        coming = [at for at in self._due_times() if at > now]
+        due = {view.name: view.next_due for view in self.store.reader.agents() if view.next_due is not None}
+        for name, at in due.items():
+            if at <= now:
+                self.hints.ring(name)
+        coming = [at for at in (lease_end, *due.values()) if at is not None and at > now]
         if self._alarm is not None:
             self._alarm.cancel()
         if coming:
             self._alarm = ctx.after(min(LOOK_SECONDS, min(coming) - now), Look())
         return None
-
-    def _due_times(self) -> Iterator[float]:
-        lease_end = self.store.reader.next_lease_end()
-        if lease_end is not None:
-            yield lease_end
-        for view in self.store.reader.agents():
-            if view.next_due is not None:
-                yield view.next_due
 
     async def _sweep_often(self) -> None:
         while True:
