@@ -141,7 +141,8 @@ async def test_who_hangs_up_in_the_middle_of_a_wake_is_nobodys_fault(house: "Hou
     there = urlsplit(house.url("iris"))
     head = f"POST {there.path}/wake HTTP/1.1\r\nHost: {there.netloc}\r\nAuthorization: Bearer iris-token\r\n"
     stream = await trio.open_tcp_stream(str(there.hostname), int(there.port or 0))
-    await stream.send_all(f"{head}Content-Length: 99\r\n\r\n{{".encode())
+    rest = "Content-Type: application/json\r\nContent-Length: 99\r\n\r\n{"
+    await stream.send_all(f"{head}{rest}".encode())
     await trio.testing.wait_all_tasks_blocked(0.05)
     await stream.aclose()
     await trio.testing.wait_all_tasks_blocked(0.05)
