@@ -20,6 +20,7 @@ from hive.cli.client import connected, insist
 from hive.cli.output import Output
 from hive.cli.places import Place
 from hive.cli.status import Failed, Status
+from hive.protocol.parking import EXITS, Reason
 from hive.protocol.verbs import Verb
 
 Arguments = Mapping[str, object]
@@ -92,6 +93,10 @@ def _one_or_all(options: Namespace) -> Arguments:
     return {"agent": options.agent}
 
 
+def _resumed(options: Namespace) -> Arguments:
+    return {**_one_or_all(options), **({"reasons": options.reason} if options.reason else {})}
+
+
 def _spawned(options: Namespace) -> Arguments:
     settings: dict[str, object] = {
         "backend": options.backend,
@@ -122,7 +127,9 @@ COMMANDS: Mapping[str, Callable[[Namespace], Arguments]] = {
     "spawn": _spawned,
     "remove": lambda options: {"name": options.agent},
     "pause": lambda options: {**_one_or_all(options), "now": options.now},
-    "resume": _one_or_all,
+    "resume": _resumed,
+    "stop": _one_or_all,
+    "start": _one_or_all,
     "kick": _one_or_all,
     "cancel": lambda options: {"agent": options.agent, "requeue": options.requeue},
     "read": _message,
@@ -140,6 +147,14 @@ def _changed(names: Any, verb: str) -> str:
     return f"{verb}: {', '.join(names)}." if names else "nothing to change."
 
 
+def _said_resumed(told: Any) -> str:
+    """What a resume did to one agent; what it left names its own way out."""
+    ended = f"no longer {', '.join(told['lifted'])}" if told["lifted"] else "nothing lifted"
+    ways = (EXITS[Reason(reason)].way_out.format(agent=told["agent"]) for reason in told["still"])
+    left = (f"; still {reason} (way out: {way})" for reason, way in zip(told["still"], ways, strict=True))
+    return f"{told['agent']}: {ended}{''.join(left)}."
+
+
 def _done(_call: Call, _result: Any) -> str:
     return "done."
 
@@ -152,7 +167,9 @@ SAID: Mapping[str, Callable[[Call, Any], str]] = {
         f"{call.options.agent} is gone; {dead} messages became dead letters (hive dead)."
     ),
     "pause": lambda _, names: _changed(names, "paused"),
-    "resume": lambda _, names: _changed(names, "resumed"),
+    "resume": lambda _, told: "\n".join(map(_said_resumed, told)) or "nothing to change.",
+    "stop": lambda _, names: _changed(names, "stopped"),
+    "start": lambda _, names: _changed(names, "started"),
     "kick": lambda _, names: _changed(names, "kicked"),
     "cancel": lambda call, turn: f"turn {turn} of {call.options.agent} is asked to stop.",
     "redrive": lambda _, mail: f"brought back as #{mail['number']} ({mail['id']}) to {mail['recipient']}.",

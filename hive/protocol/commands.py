@@ -144,8 +144,41 @@ class Pause(Command[tuple[str, ...]]):
 
 
 @frozen
-class Resume(Command[tuple[str, ...]]):
-    """Lift every reason that `resume` lifts.  Answers the names it changed."""
+class Resumed:
+    """What a `resume` did to one agent, and what still keeps it from waking."""
+
+    agent: str
+    lifted: tuple[Reason, ...]
+    still: tuple[Reason, ...]
+
+
+@frozen
+class Resume(Command[tuple[Resumed, ...]]):
+    """Lift the reasons named, by default the pause alone: nobody lifts what they did not know of.
+
+    `agent` None means all.  Answers for whom it lifted something or who stays parked all the same.
+    `Malformed` for a reason that has another way out.
+    """
+
+    agent: str | None
+    reasons: tuple[Reason, ...] = (Reason.PAUSED,)
+    by: str = "operator"
+
+
+@frozen
+class StopAgent(Command[tuple[str, ...]]):
+    """Take boxes down and keep them down; a running turn is interrupted and its mail requeued.
+
+    `agent` None means all.  Answers the names it changed.
+    """
+
+    agent: str | None
+    by: str = "operator"
+
+
+@frozen
+class StartAgent(Command[tuple[str, ...]]):
+    """Bring boxes up again that were stopped.  Answers the names it changed."""
 
     agent: str | None
     by: str = "operator"

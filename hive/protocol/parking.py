@@ -38,7 +38,10 @@ class Exit:
     """Whether reaching `until` lifts it."""
 
     resumed: bool = False
-    """Whether the operator's `resume` lifts it."""
+    """Whether the operator's `resume` lifts it, naming it."""
+
+    started: bool = False
+    """Whether the operator's `start` lifts it."""
 
     kicked: bool = False
     """Whether the operator's `kick` lifts it."""
@@ -49,18 +52,32 @@ EXITS: Mapping[Reason, Exit] = {
     Reason.BACKOFF: Exit(
         "backing off after a failure", "wait, or hive kick {agent}", timed=True, kicked=True
     ),
-    Reason.LOGIN: Exit("its CLI is not logged in", "log in, then hive resume {agent}", resumed=True),
+    Reason.LOGIN: Exit(
+        "its CLI is not logged in", "log in, then hive resume {agent} --reason login", resumed=True
+    ),
     Reason.LIMIT: Exit("its model's rate limit is reached", "wait for the limit to reset", timed=True),
-    Reason.BUDGET: Exit("its budget is spent", "raise the budget, then hive resume {agent}", resumed=True),
-    Reason.RESTARTS: Exit("its harness crashed too often", "hive resume {agent}", resumed=True),
-    Reason.FAILING: Exit("two dead letters without a success between", "hive resume {agent}", resumed=True),
+    Reason.BUDGET: Exit(
+        "its budget is spent", "raise the budget, then hive resume {agent} --reason budget", resumed=True
+    ),
+    Reason.RESTARTS: Exit(
+        "its harness crashed too often", "hive resume {agent} --reason restarts", resumed=True
+    ),
+    Reason.FAILING: Exit(
+        "two dead letters without a success between", "hive resume {agent} --reason failing", resumed=True
+    ),
     Reason.BOX_DOWN: Exit("its box is down", "hive starts it again by itself"),
-    Reason.STOPPED: Exit("stopped on purpose", "hive resume {agent}", resumed=True),
+    Reason.STOPPED: Exit("stopped by the operator", "hive start {agent}", started=True),
     Reason.SLOT: Exit("waiting for a free slot", "a running turn ends"),
     Reason.CLIENT: Exit("waiting for its own client", "its MCP client connects and calls recv"),
-    Reason.INTERRUPTED: Exit("interrupted too often on the same mail", "hive resume {agent}", resumed=True),
+    Reason.INTERRUPTED: Exit(
+        "interrupted too often on the same mail", "hive resume {agent} --reason interrupted", resumed=True
+    ),
     Reason.UNREACHABLE: Exit("its tools endpoint is down", "hive tries again by itself", timed=True),
 }
+
+
+RESUMABLE = tuple(reason for reason, way in EXITS.items() if way.resumed)
+"""What a `resume` can lift, each by its name."""
 
 
 @frozen

@@ -11,6 +11,7 @@ from attrs import frozen
 
 from hive.protocol import commands
 from hive.protocol.commands import Command
+from hive.protocol.parking import RESUMABLE
 
 
 class Role(IntEnum):
@@ -100,6 +101,8 @@ WIRE_COMMANDS: Mapping[str, WireCommand] = {
         WireCommand("agent.remove", commands.RemoveAgent),
         WireCommand("agent.pause", commands.Pause),
         WireCommand("agent.resume", commands.Resume),
+        WireCommand("agent.stop", commands.StopAgent),
+        WireCommand("agent.start", commands.StartAgent),
         WireCommand("agent.kick", commands.Kick),
         WireCommand("turn.cancel", commands.CancelTurn),
         WireCommand("client.token", None, Role.OWNER),
@@ -275,7 +278,33 @@ VERBS: tuple[Verb, ...] = (
         ),
         wire="agent.pause",
     ),
-    Verb("resume", "lift what keeps an agent from waking", "agents", _ONE_OR_ALL, wire="agent.resume"),
+    Verb(
+        "resume",
+        "end a pause, or what else a person must end",
+        "agents",
+        (
+            *_ONE_OR_ALL,
+            Argument(
+                "reason",
+                "lift these reasons and not the pause",
+                option=True,
+                required=False,
+                many=True,
+                choices=RESUMABLE,
+            ),
+        ),
+        wire="agent.resume",
+        details="Each reason is lifted by its name only; hive why AGENT says which hold.",
+    ),
+    Verb(
+        "stop",
+        "take an agent's box down and keep it down; its mail waits",
+        "agents",
+        _ONE_OR_ALL,
+        wire="agent.stop",
+        details="A running turn is interrupted and its mail requeued.",
+    ),
+    Verb("start", "bring a stopped agent's box up again", "agents", _ONE_OR_ALL, wire="agent.start"),
     Verb("kick", "wake an agent now, ending a backoff", "agents", _ONE_OR_ALL, wire="agent.kick"),
     Verb(
         "cancel",

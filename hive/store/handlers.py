@@ -33,6 +33,8 @@ HANDLERS: Mapping[type[commands.Command[Any]], Handler] = {
     commands.Lift: steering.lift,
     commands.Pause: steering.pause,
     commands.Resume: steering.resume,
+    commands.StartAgent: steering.start_agent,
+    commands.StopAgent: steering.stop_agent,
     commands.Kick: steering.kick,
     commands.CancelTurn: steering.cancel_turn,
     commands.Send: send.send,

@@ -9,7 +9,7 @@ from hive.protocol.commands import Ack, ExpireLeases, ExtendLeases, Lease, Relea
 from hive.protocol.errors import Conflict, NotFound
 from hive.protocol.mail import ClaimedMail
 from hive.store import claims, rows
-from hive.store.parking import is_paused
+from hive.store.parking import is_halted
 from hive.store.transaction import Transaction
 from hive.store.verdicts import Change, Verdict, release_all, settle
 
@@ -17,7 +17,7 @@ from hive.store.verdicts import Change, Verdict, release_all, settle
 def lease(tx: Transaction, command: Lease) -> tuple[ClaimedMail, ...]:
     """Claim mail for a client, urgent first."""
     rows.live_agent(tx, command.agent)
-    if is_paused(tx, command.agent):
+    if is_halted(tx, command.agent):
         return ()
     ends_at = tx.now + max(0.0, command.seconds)
     batch = claims.next_for_recv(tx, command.agent, max(1, command.limit))

@@ -23,9 +23,12 @@ def parked_of(row: sqlite3.Row) -> Parked:
     return Parked(Reason(row["reason"]), row["since"], row["until"], row["detail"])
 
 
-def is_paused(tx: Transaction, agent: str) -> bool:
-    """Whether the operator has stopped all claims of an agent."""
-    return tx.row("SELECT 1 FROM park WHERE agent = ? AND reason = ?", agent, Reason.PAUSED) is not None
+def is_halted(tx: Transaction, agent: str) -> bool:
+    """Whether the operator has stopped all claims of an agent, by `recv` too."""
+    held = tx.row(
+        "SELECT 1 FROM park WHERE agent = ? AND reason IN (?, ?)", agent, Reason.PAUSED, Reason.STOPPED
+    )
+    return held is not None
 
 
 def set_reason(

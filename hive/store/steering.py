@@ -1,4 +1,4 @@
-"""What an operator does to agents: park, pause, resume, kick, cancel.  Each is only a commit.
+"""What an operator does to agents: park, pause, resume, stop, start, kick, cancel.  Each is only a commit.
 
 The rule kept here: nothing is signalled; the harness sees a changed row when it looks.
 """
@@ -6,14 +6,24 @@ The rule kept here: nothing is signalled; the harness sees a changed row when it
 import sqlite3
 from collections.abc import Callable
 
-from hive.protocol.commands import CancelTurn, Kick, Lift, Park, Pause, Resume
-from hive.protocol.errors import Conflict, NotFound
+from hive.protocol.commands import (
+    CancelTurn,
+    Kick,
+    Lift,
+    Park,
+    Pause,
+    Resume,
+    Resumed,
+    StartAgent,
+    StopAgent,
+)
+from hive.protocol.errors import Conflict, Malformed, NotFound
 from hive.protocol.mail import Kind, Provenance
 from hive.protocol.names import OPERATOR, SYSTEM
 from hive.protocol.parking import EXITS, Exit, Reason
 from hive.store import slots
 from hive.store.mailbox import Draft, post
-from hive.store.parking import lift_reason, set_reason
+from hive.store.parking import lift_reason, reasons, set_reason
 from hive.store.rows import live_agent, live_names, open_turn_of
 from hive.store.texts import check_text
 from hive.store.transaction import Transaction
@@ -34,24 +44,48 @@ def lift(tx: Transaction, command: Lift) -> bool:
 
 def pause(tx: Transaction, command: Pause) -> tuple[str, ...]:
     """Stop all claims of one or all; with `now` also ask their turns to stop."""
-    changed = tuple(name for name in _named(tx, command.agent) if _pause(tx, name, command))
+    return _halt(tx, command.agent, Reason.PAUSED, now=command.now, by=command.by)
+
+
+def stop_agent(tx: Transaction, command: StopAgent) -> tuple[str, ...]:
+    """Have boxes taken down: the watcher does it, and a turn that runs in one gives its mail back."""
+    return _halt(tx, command.agent, Reason.STOPPED, now=True, by=command.by)
+
+
+def _halt(tx: Transaction, agent: str | None, reason: Reason, *, now: bool, by: str) -> tuple[str, ...]:
+    changed = tuple(name for name in _named(tx, agent) if _halt_one(tx, name, reason, now=now, by=by))
     slots.offer(tx)
     return changed
 
 
-def _pause(tx: Transaction, name: str, command: Pause) -> bool:
-    changed = set_reason(tx, name, Reason.PAUSED, detail=f"by {command.by}")
+def _halt_one(tx: Transaction, name: str, reason: Reason, *, now: bool, by: str) -> bool:
+    changed = set_reason(tx, name, reason, detail=f"by {by}")
     turn = open_turn_of(tx, name)
-    if command.now and turn is not None and turn["stop_requested"] is None:
-        _request_stop(tx, turn, "requeue", command.by)
+    if now and turn is not None and turn["stop_requested"] is None:
+        _request_stop(tx, turn, "requeue", by)
         changed = True
     return changed
 
 
-def resume(tx: Transaction, command: Resume) -> tuple[str, ...]:
-    """Lift what a resume lifts."""
+def start_agent(tx: Transaction, command: StartAgent) -> tuple[str, ...]:
+    """Have stopped boxes brought up again."""
     names = _named(tx, command.agent)
-    return tuple(name for name in names if _lift_by(tx, name, lambda way: way.resumed, command.by))
+    return tuple(name for name in names if _lift_by(tx, name, lambda way: way.started, command.by))
+
+
+def resume(tx: Transaction, command: Resume) -> tuple[Resumed, ...]:
+    """Lift the reasons that were named, and tell what is left."""
+    for reason in command.reasons:
+        if not EXITS[reason].resumed:
+            way_out = EXITS[reason].way_out.format(agent=command.agent or "AGENT")
+            raise Malformed(f"A resume does not lift {reason.value!r}; its way out: {way_out}.")
+    told = (_resume(tx, name, command) for name in _named(tx, command.agent))
+    return tuple(one for one in told if one.lifted or one.still)
+
+
+def _resume(tx: Transaction, name: str, command: Resume) -> Resumed:
+    lifted = tuple(reason for reason in command.reasons if lift_reason(tx, name, reason, command.by))
+    return Resumed(name, lifted, tuple(parked.reason for parked in reasons(tx, name)))
 
 
 def kick(tx: Transaction, command: Kick) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ from hive.protocol.parking import EXITS, Parked, Reason
 from hive.store import claims, rows, slots
 from hive.store.endings import end
 from hive.store.notes import leave_restart_note
-from hive.store.parking import is_paused, lift_expired, lift_reason, reasons, set_reason
+from hive.store.parking import is_halted, lift_expired, lift_reason, reasons, set_reason
 from hive.store.texts import mended
 from hive.store.transaction import Transaction
 from hive.store.verdicts import release_all
@@ -106,7 +106,7 @@ def _begin(tx: Transaction, command: BeginTurn, batch: list[sqlite3.Row]) -> Tur
 def claim_into_turn(tx: Transaction, command: ClaimIntoTurn) -> tuple[ClaimedMail, ...]:
     """Claim more into an open turn, unless it is to stop, its agent is paused or its mail is tried alone."""
     turn = open_turn(tx, command.turn)
-    if turn is None or turn["stop_requested"] is not None or is_paused(tx, turn["agent"]):
+    if turn is None or turn["stop_requested"] is not None or is_halted(tx, turn["agent"]):
         return ()
     agent = rows.live_agent(tx, turn["agent"])
     if is_alone(agent["batch_limit"], agent["failures"]):

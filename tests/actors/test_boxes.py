@@ -6,7 +6,7 @@ import pytest
 import trio
 
 from hive.actors.boxes import LONGEST_DELAY_SECONDS
-from hive.protocol.commands import AddAgent, Park, RemoveAgent, Resume, Settings
+from hive.protocol.commands import AddAgent, RemoveAgent, Settings, StartAgent, StopAgent
 from hive.protocol.mail import Kind, Mail, State
 from hive.protocol.parking import Reason
 from hive.testing.swarm import Swarm, run_swarm
@@ -138,16 +138,17 @@ def test_the_box_of_a_removed_agent_is_taken_down_and_its_turn_ended(seed: int) 
 
 @seeds
 def test_an_agent_that_is_stopped_has_no_box(seed: int) -> None:
-    """Stopping interrupts its turn; resuming brings both back."""
+    """Stopping interrupts its turn and charges nothing; starting brings both back."""
 
     async def story(swarm: Swarm) -> None:
         await swarm.add("iris")
         sent = await swarm.send("iris", "!wait 10\n!say finished")
         await swarm.until(lambda: swarm.mail(sent.id).state is State.CLAIMED)
-        await swarm.perform(Park("iris", Reason.STOPPED))
+        await swarm.perform(StopAgent("iris"))
         await swarm.until(lambda: not swarm.boxes.running, 40)
-        assert swarm.mail(sent.id).state is State.READY
-        await swarm.perform(Resume("iris"))
+        mail = swarm.mail(sent.id)
+        assert (mail.state, mail.attempts, mail.interruptions) == (State.READY, 0, 0)
+        await swarm.perform(StartAgent("iris"))
         await swarm.settle()
         assert swarm.drove_a_turn(sent.id)
 

@@ -11,7 +11,7 @@ import trio
 from attrs import frozen
 
 from hive.agents.events import ErrorClass, Result
-from hive.protocol.commands import Ack, CancelTurn, Kick, Lease, Park, Pause, Resume, Settings
+from hive.protocol.commands import Ack, CancelTurn, Kick, Lease, Park, Pause, Resume, Settings, StartAgent
 from hive.protocol.limits import Limits
 from hive.protocol.mail import State
 from hive.protocol.parking import EXITS, Reason
@@ -111,9 +111,18 @@ async def wait_for_client(swarm: Swarm) -> None:
 # --- the ways out ----------------------------------------------------------------------------------
 
 
-async def resume(swarm: Swarm) -> None:
-    """By the operator."""
-    await swarm.perform(Resume("iris"))
+def resume(reason: Reason) -> Callable[[Swarm], Awaitable[None]]:
+    """By the operator, who names it."""
+
+    async def by_name(swarm: Swarm) -> None:
+        await swarm.perform(Resume("iris", (reason,)))
+
+    return by_name
+
+
+async def start(swarm: Swarm) -> None:
+    """By the operator, who stopped it."""
+    await swarm.perform(StartAgent("iris"))
 
 
 async def kick(swarm: Swarm) -> None:
@@ -144,19 +153,19 @@ async def fetch(swarm: Swarm) -> None:
 
 
 WAYS: Mapping[str, tuple[Reason, Way]] = {
-    "paused": (Reason.PAUSED, Way(pause, resume)),
+    "paused": (Reason.PAUSED, Way(pause, resume(Reason.PAUSED))),
     "backoff, waited for": (Reason.BACKOFF, Way(fail(ErrorClass.NETWORK), wait)),
     "backoff, kicked": (Reason.BACKOFF, Way(fail(ErrorClass.OVERLOADED), kick)),
-    "login": (Reason.LOGIN, Way(fail(ErrorClass.AUTH), resume)),
+    "login": (Reason.LOGIN, Way(fail(ErrorClass.AUTH), resume(Reason.LOGIN))),
     "limit": (Reason.LIMIT, Way(fail(ErrorClass.RATE_LIMIT, 600.0), wait)),
-    "budget": (Reason.BUDGET, Way(fail(ErrorClass.BILLING), resume)),
-    "restarts": (Reason.RESTARTS, Way(crash_often, resume)),
-    "failing": (Reason.FAILING, Way(die_twice, resume)),
+    "budget": (Reason.BUDGET, Way(fail(ErrorClass.BILLING), resume(Reason.BUDGET))),
+    "restarts": (Reason.RESTARTS, Way(crash_often, resume(Reason.RESTARTS))),
+    "failing": (Reason.FAILING, Way(die_twice, resume(Reason.FAILING))),
     "box down": (Reason.BOX_DOWN, Way(break_box, repair_box)),
-    "stopped": (Reason.STOPPED, Way(stop, resume)),
+    "stopped": (Reason.STOPPED, Way(stop, start)),
     "slot": (Reason.SLOT, Way(take_the_slot, free_the_slot)),
     "client": (Reason.CLIENT, Way(wait_for_client, fetch, Settings(backend="external"), driven=False)),
-    "interrupted": (Reason.INTERRUPTED, Way(interrupt_often, resume)),
+    "interrupted": (Reason.INTERRUPTED, Way(interrupt_often, resume(Reason.INTERRUPTED))),
     "unreachable": (Reason.UNREACHABLE, Way(fail(ErrorClass.TOOLS), wait)),
 }
 

@@ -491,7 +491,7 @@ def test_a_harness_that_always_crashes_is_parked_and_says_why() -> None:
         await trio.sleep(100)
         assert swarm.mail(sent.id).state is State.READY
         rogue.deed, rogue.events = None, WELL
-        await swarm.perform(Resume("iris"))
+        await swarm.perform(Resume("iris", (Reason.RESTARTS,)))
         await swarm.settle()
         assert swarm.drove_a_turn(sent.id)
 

@@ -121,7 +121,7 @@ async def test_the_first_sentence_says_what_needs_doing(visiting: Visiting) -> N
     assert "heading: 1 agent needs you" in text
     assert "Every accepted message is accounted for" in text
     assert "rowheader: working iris" in text
-    assert "its CLI is not logged in (claude says: log in). Way out: log in, then resume it." in text
+    assert "its CLI is not logged in (claude says: log in). Way out: log in, then tell hive." in text
     assert "All 40 pass." in text
     assert "StaticText: Live" in text
 
@@ -350,11 +350,11 @@ async def test_a_command_of_another_log_is_not_repeated(visiting: Visiting) -> N
 
 
 async def test_what_is_parked_for_a_person_is_resumed_by_a_button(visiting: Visiting) -> None:
-    """The way out is where the reason is."""
+    """The way out is where the reason is, and lifts that reason alone."""
     async with visiting() as (tab, _hive, line):
-        await press_button(tab, "Resume")
+        await press_button(tab, "It is logged in")
         command = await line.expect("cmd", name="agent.resume")
-        assert command["args"] == {"agent": "rosa"}
+        assert command["args"] == {"agent": "rosa", "reasons": ["login"]}
 
 
 async def test_a_held_message_is_released_on_what_was_seen(visiting: Visiting) -> None:

@@ -152,6 +152,13 @@ async def test_a_socket_without_a_daemon_is_no_daemon(place: Place, run: Run) ->
         ("pause iris --now", "agent.pause", {"agent": "iris", "now": True}),
         ("pause --all", "agent.pause", {"agent": None, "now": False}),
         ("resume iris", "agent.resume", {"agent": "iris"}),
+        (
+            "resume --all --reason login failing",
+            "agent.resume",
+            {"agent": None, "reasons": ["login", "failing"]},
+        ),
+        ("stop iris", "agent.stop", {"agent": "iris"}),
+        ("start --all", "agent.start", {"agent": None}),
         ("kick --all", "agent.kick", {"agent": None}),
         ("cancel iris --requeue", "turn.cancel", {"agent": "iris", "requeue": True}),
         ("remove iris", "agent.remove", {"name": "iris"}),
@@ -170,12 +177,27 @@ async def test_a_verb_gives_its_command(
     """With the arguments of the protocol, and says what came of it."""
     results: dict[str, object] = {"agent.remove": 3, "turn.cancel": 12}
     made = {"number": 9, "id": "m-9", "recipient": "ben", "file": "/b.sqlite3", "bytes": 4096}
+    results["agent.resume"] = [{"agent": "iris", "lifted": ["paused"], "still": ["login"]}]
     daemon.results = {name: results.get(name, made if name in ("message.redrive", "hive.backup") else ["x"])}
     status, said = await run(*typed.split())
     (command,) = daemon.said("cmd")
     assert (command["name"], command["args"]) == (name, arguments)
     assert len(command["id"]) == 32
     assert (status, bool(said)) == (Status.OK, True)
+
+
+async def test_a_resume_says_what_it_lifted_and_what_still_holds_with_its_way_out(
+    daemon: FakeDaemon, run: Run
+) -> None:
+    """Who ended a pause learns at once that this was not all."""
+    left = {"agent": "iris", "lifted": ["paused"], "still": ["login"]}
+    none = {"agent": "ben", "lifted": [], "still": ["stopped"]}
+    daemon.results = {"agent.resume": [left, none]}
+    _, said = await run("resume", "--all")
+    assert said.splitlines() == [
+        "iris: no longer paused; still login (way out: log in, then hive resume iris --reason login).",
+        "ben: nothing lifted; still stopped (way out: hive start ben).",
+    ]
 
 
 async def test_spawn_sends_settings_only_where_they_were_named(daemon: FakeDaemon, run: Run) -> None:

@@ -129,7 +129,8 @@ TURN = TurnView(12, "iris", 1, NOW - 200, messages=("m-a", "m-b"))
             {"parked": (Parked(Reason.PAUSED, NOW - 60), Parked(Reason.LOGIN, NOW - 120))},
             (
                 "iris is parked: paused by the operator, since 07:59, way out: hive resume iris;"
-                " parked: its CLI is not logged in, since 07:58, way out: log in, then hive resume iris."
+                " parked: its CLI is not logged in, since 07:58,"
+                " way out: log in, then hive resume iris --reason login."
             ),
         ),
         (

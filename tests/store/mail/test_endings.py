@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hive.protocol.commands import CancelTurn, EndTurn, Kick, Pause, RemoveAgent, Resume, Usage
+from hive.protocol.commands import CancelTurn, EndTurn, Kick, Pause, RemoveAgent, Resume, Resumed, Usage
 from hive.protocol.mail import Kind, Mail, Priority, Provenance, State
 from hive.protocol.outcome import CONSEQUENCES, Outcome, Settlement, backoff_seconds
 from hive.protocol.parking import EXITS, Reason
@@ -176,7 +176,7 @@ def test_two_dead_letters_without_a_success_between_park_the_agent(desk: "Desk")
     assert second.id in str(desk.rows("park.set")[-1].data["detail"])
 
     desk.now += 3600
-    assert desk.do(Resume("iris")) == ("iris",)
+    assert desk.do(Resume("iris", (Reason.FAILING,))) == (Resumed("iris", (Reason.FAILING,), ()),)
     handled(desk, Outcome.FAILED)
     assert desk.parked("iris") == {"backoff"}
 
@@ -193,7 +193,7 @@ def test_ten_interruptions_in_a_row_park_the_agent_and_name_the_mail(desk: "Desk
     assert desk.parked("iris") == {"interrupted"}
     assert f"#1 ({sent.id})" in str(desk.rows("park.set")[-1].data["detail"])
 
-    desk.do(Resume("iris"))
+    desk.do(Resume("iris", (Reason.INTERRUPTED,)))
     for _ in range(2):
         desk.end(desk.begin("iris"), Outcome.INTERRUPTED)
     handled(desk, Outcome.OK)

@@ -49,7 +49,7 @@ from hive.protocol.errors import HiveRefusal
 from hive.protocol.limits import Limits
 from hive.protocol.mail import ClaimedMail, Kind, Priority, Provenance
 from hive.protocol.outcome import Outcome
-from hive.protocol.parking import Reason
+from hive.protocol.parking import RESUMABLE, Reason
 
 if TYPE_CHECKING:
     from tests.store.mail.conftest import Desk
@@ -271,7 +271,7 @@ class Hive(RuleBasedStateMachine):
     @rule(agent=st.none() | agents)
     def resume(self, agent: str | None) -> None:
         """The operator lets them go on."""
-        self.ask(Resume(agent))
+        self.ask(Resume(agent, RESUMABLE))
 
     @rule(agent=agents)
     def kick(self, agent: str) -> None:

@@ -1,5 +1,6 @@
 """Park reasons: each is entered, survives a restart, and leaves by its own way out and by no other."""
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,16 +11,21 @@ from hive.protocol.commands import (
     BoxStarted,
     CancelTurn,
     Kick,
+    Lease,
     Lift,
     NotBegun,
     Park,
     Pause,
     Resume,
+    Resumed,
+    StartAgent,
+    StopAgent,
     TurnBegun,
 )
 from hive.protocol.errors import Conflict, Malformed, NotFound
 from hive.protocol.mail import Kind, Provenance, State
-from hive.protocol.parking import EXITS, Reason
+from hive.protocol.outcome import Outcome
+from hive.protocol.parking import EXITS, RESUMABLE, Reason
 
 if TYPE_CHECKING:
     from tests.store.mail.conftest import Desk
@@ -64,7 +70,7 @@ def test_a_reason_survives_a_restart_and_mail_arriving_at_every_step(desk: "Desk
 
 
 @pytest.mark.parametrize("reason", STANDING)
-@pytest.mark.parametrize("way", ["time", "resume", "kick", "box"])
+@pytest.mark.parametrize("way", ["time", "resume", "start", "kick", "box"])
 def test_each_way_out_lifts_its_own_reasons_only(desk: "Desk", reason: Reason, way: str) -> None:
     """As the table of exits says."""
     desk.send("operator", "iris")
@@ -76,7 +82,13 @@ def test_each_way_out_lifts_its_own_reasons_only(desk: "Desk", reason: Reason, w
             leaves = EXITS[reason].timed
         case "resume":
             leaves = EXITS[reason].resumed
-            assert desk.do(Resume("iris")) == (("iris",) if leaves else ())
+            others = tuple(one for one in RESUMABLE if one is not reason)
+            assert desk.do(Resume("iris", others)) == (Resumed("iris", (), (reason,)),)
+            with nullcontext() if leaves else pytest.raises(Malformed, match="its way out"):
+                assert desk.do(Resume("iris", (reason,))) == (Resumed("iris", (reason,), ()),)
+        case "start":
+            leaves = EXITS[reason].started
+            assert desk.do(StartAgent("iris")) == (("iris",) if leaves else ())
         case "kick":
             leaves = EXITS[reason].kicked
             desk.do(Kick("iris"))
@@ -119,13 +131,38 @@ def test_pause_and_resume_answer_whom_they_changed(desk: "Desk") -> None:
     assert desk.do(Pause("iris")) == ("iris",)
     assert desk.do(Pause(None)) == ("boss", "rose")
     assert desk.do(Pause(None)) == ()
-    assert desk.do(Resume("rose")) == ("rose",)
-    assert desk.do(Resume(None)) == ("boss", "iris")
+    assert desk.do(Resume("rose")) == (Resumed("rose", (Reason.PAUSED,), ()),)
+    assert [one.agent for one in desk.do(Resume(None))] == ["boss", "iris"]
+    assert desk.do(Resume(None)) == ()
     for command in (Pause("nobody"), Resume("nobody"), Kick("nobody"), Park("nobody", Reason.LOGIN)):
         with pytest.raises(NotFound):
             desk.do(command)
     with pytest.raises(NotFound):
         desk.do(Lift("nobody", Reason.LOGIN))
+
+
+def test_ending_a_pause_of_all_starts_nobody_that_is_parked_for_something_else(desk: "Desk") -> None:
+    """Who fails again and again is not woken by accident, and the answer says that it still waits."""
+    desk.do(Park("iris", Reason.FAILING))
+    desk.do(Pause(None))
+    told = {one.agent: (one.lifted, one.still) for one in desk.do(Resume(None))}
+    paused = (Reason.PAUSED,)
+    assert told == {"boss": (paused, ()), "iris": (paused, (Reason.FAILING,)), "rose": (paused, ())}
+    assert desk.parked("iris") == {"failing"}
+
+
+def test_stopping_requeues_the_turn_and_holds_all_claims_until_the_start(desk: "Desk") -> None:
+    """Also those of its client; repeating either changes nobody."""
+    desk.send("operator", "iris")
+    begun = desk.begin("iris")
+    assert desk.do(StopAgent("iris")) == ("iris",)
+    assert desk.do(StopAgent("iris")) == ()
+    assert [row.data["how"] for row in desk.rows("turn.stop")] == ["requeue"]
+    desk.end(begun, Outcome.CANCELLED)
+    assert desk.do(Lease("iris", "a client")) == ()
+    assert desk.do(StartAgent(None)) == ("iris",)
+    assert desk.do(StartAgent(None)) == ()
+    assert len(desk.do(Lease("iris", "a client"))) == 1
 
 
 def test_a_pause_lets_the_turn_finish_unless_it_is_to_be_now(desk: "Desk") -> None:

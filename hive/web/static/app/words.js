@@ -22,27 +22,27 @@ export const GLYPHS = {
 };
 
 /**
- * Park reasons: how they look, what they are called, and what ends them.  `resume` and `kick` name the
- * command that does.
+ * Park reasons: how they look, what they are called, and what ends them.  `by` names the command that does,
+ * `act` the button that gives it.
  *
- * @type {Record<string, {glyph: Glyph, word: string, words: string, way: string, by?: "resume"|"kick", timed?: boolean}>}
+ * @type {Record<string, {glyph: Glyph, word: string, words: string, way: string, by?: "resume"|"start"|"kick", act?: string, timed?: boolean}>}
  */
 export const PARKED = {
-  paused: { glyph: "stopped", word: "paused", words: "paused by the operator", way: "resume it", by: "resume" },
+  paused: { glyph: "stopped", word: "paused", words: "paused by the operator", way: "resume it", by: "resume", act: "Resume" },
   backoff: {
-    glyph: "blocked", word: "backing off", words: "backing off after a failure", way: "wait, or kick it", by: "kick",
+    glyph: "blocked", word: "backing off", words: "backing off after a failure", way: "wait, or kick it", by: "kick", act: "Wake now",
     timed: true,
   },
-  login: { glyph: "waiting", word: "needs a login", words: "its CLI is not logged in", way: "log in, then resume it", by: "resume" },
+  login: { glyph: "waiting", word: "needs a login", words: "its CLI is not logged in", way: "log in, then tell hive", by: "resume", act: "It is logged in" },
   limit: { glyph: "blocked", word: "rate limited", words: "its model's rate limit is reached", way: "wait for the limit to reset", timed: true },
-  budget: { glyph: "waiting", word: "out of budget", words: "its budget is spent", way: "raise the budget, then resume it", by: "resume" },
-  restarts: { glyph: "error", word: "crashed", words: "its harness crashed too often", way: "resume it", by: "resume" },
-  failing: { glyph: "waiting", word: "failing", words: "two dead letters without a success between", way: "resume it", by: "resume" },
+  budget: { glyph: "waiting", word: "out of budget", words: "its budget is spent", way: "raise the budget, then tell hive", by: "resume", act: "The budget is raised" },
+  restarts: { glyph: "error", word: "crashed", words: "its harness crashed too often", way: "start it again", by: "resume", act: "Start it again" },
+  failing: { glyph: "waiting", word: "failing", words: "two dead letters without a success between", way: "let it try again", by: "resume", act: "Let it try again" },
   box_down: { glyph: "starting", word: "starting", words: "its box is down", way: "hive starts it again by itself" },
-  stopped: { glyph: "stopped", word: "stopped", words: "stopped on purpose", way: "resume it", by: "resume" },
+  stopped: { glyph: "stopped", word: "stopped", words: "stopped by the operator", way: "start it", by: "start", act: "Start" },
   slot: { glyph: "blocked", word: "waiting for a slot", words: "waiting for a free slot", way: "a running turn ends" },
   client: { glyph: "idle", word: "waits for its client", words: "waiting for its own client", way: "its MCP client connects and calls recv" },
-  interrupted: { glyph: "waiting", word: "interrupted", words: "interrupted too often on the same mail", way: "resume it", by: "resume" },
+  interrupted: { glyph: "waiting", word: "interrupted", words: "interrupted too often on the same mail", way: "let it try again", by: "resume", act: "Let it try again" },
   unreachable: { glyph: "blocked", word: "tools unreachable", words: "its tools endpoint is down", way: "hive tries again by itself", timed: true },
 };
 

@@ -3,6 +3,7 @@
 import { html } from "../../vendor/htm-preact.js";
 import { useSignal } from "../../vendor/signals.js";
 import { client, mayAct, state } from "../page.js";
+import { parkedWords } from "../words.js";
 
 const BUSY = new Set(["sending", "arriving"]);
 
@@ -30,6 +31,17 @@ export const Refusal = ({ command }) =>
   command?.status === "failed"
     ? html`<p class="refusal" role="alert">${command.error?.text} <small class="mono">${command.error?.code}</small></p>`
     : null;
+
+/**
+ * The button that lifts one park reason, and no other; none where only time or hive itself does.
+ *
+ * @param {{agent: string, reason: string, class?: string}} props
+ */
+export function Unpark({ agent, reason, class: more }) {
+  const { by, act } = parkedWords(reason);
+  const args = by === "resume" ? { agent, reasons: [reason] } : { agent };
+  return by ? html`<${Act} name=${`agent.${by}`} args=${args} class=${more}>${act}<//>` : null;
+}
 
 /**
  * @param {{name: string, args: object, expect?: object, children: any, class?: string}} props

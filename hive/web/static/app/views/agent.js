@@ -6,7 +6,7 @@ import { client, journal, loaded, now, state } from "../page.js";
 import { STREAM } from "../lane.js";
 import { unfinished } from "../rows.js";
 import { count, duration, inForce, parkedWords, standing, stopwatch, took } from "../words.js";
-import { Act } from "./act.js";
+import { Act, Unpark } from "./act.js";
 import { Composer } from "./composer.js";
 import { MessageRow } from "./overview.js";
 import { Empty, Glyph, Icon, Time } from "./parts.js";
@@ -45,8 +45,7 @@ function Head({ agent }) {
   const { glyph, word } = standing(agent, now.value);
   const turn = agent.turn === null ? undefined : journal.value.turns.get(agent.turn);
   const parked = inForce(agent, now.value);
-  const paused = parked.some((one) => parkedWords(one.reason).by === "resume");
-  const resting = parked.some((one) => parkedWords(one.reason).by === "kick");
+  const halted = parked.some((one) => one.reason === "paused" || one.reason === "stopped");
   const who = { agent: agent.name };
   return html`
     <div class="ahead">
@@ -58,9 +57,8 @@ function Head({ agent }) {
         <span class="chip hide-m">${agent.settings.backend}</span>
         <div class="acts">
           ${turn ? html`<${Act} name="turn.cancel" args=${{ ...who, turn: turn.number }} class="danger"><${Icon} name="i-stop" size="sm" />${turn.stop ? "Stopping" : "Cancel turn"}<//>` : null}
-          ${resting ? html`<${Act} name="agent.kick" args=${who}>Wake now<//>` : null}
-          ${paused ? html`<${Act} key="resume" name="agent.resume" args=${who} class=${glyph === "waiting" ? "honey" : ""}>Resume<//>`
-            : html`<${Act} key="pause" name="agent.pause" args=${who}><${Icon} name="i-pause" size="sm" />Pause<//>`}
+          ${parked.map((one) => html`<${Unpark} key=${one.reason} agent=${agent.name} reason=${one.reason} class=${glyph === "waiting" ? "honey" : ""} />`)}
+          ${halted ? null : html`<${Act} key="pause" name="agent.pause" args=${who}><${Icon} name="i-pause" size="sm" />Pause<//>`}
         </div>
       </div>
       ${agent.status || agent.settings.purpose ? html`<p class="soft">${agent.status || agent.settings.purpose}</p>` : null}

@@ -5,7 +5,7 @@ import { useSignal } from "../../vendor/signals.js";
 import { agentAddress, journal, loaded, messageAddress, now } from "../page.js";
 import { unfinished, unread } from "../rows.js";
 import { GLYPHS, KINDS, STATES, count, duration, inForce, needsYou, oneLine, parkedWords, standing, stopwatch } from "../words.js";
-import { Act } from "./act.js";
+import { Act, Unpark } from "./act.js";
 import { Composer } from "./composer.js";
 import { Health } from "./health.js";
 import { Between, Empty, Glyph, Icon, Panel, Time } from "./parts.js";
@@ -119,7 +119,7 @@ function ParkedCard({ agent, one }) {
       <${Glyph} glyph=${glyph} />
       <h3><a href=${agentAddress(agent.name)}>${agent.name}</a>: ${words}</h3>
       <p class="meta">${one.detail ? html`<span>${one.detail}</span>` : null}<span>for ${duration(now.value - one.since)}</span><span>way out: ${way}</span></p>
-      <div class="acts"><${Act} name="agent.resume" args=${{ agent: agent.name }} class="honey">Resume<//></div>
+      <div class="acts"><${Unpark} agent=${agent.name} reason=${one.reason} class="honey" /></div>
     </article>
   `;
 }
