@@ -21,7 +21,6 @@ class Body:
     text: str
     """The whole body, or its excerpt when `sha256` names the rest."""
 
-    size: int
     sha256: str | None = None
 
 
@@ -38,12 +37,11 @@ def check_body(text: str) -> int:
     return size
 
 
-def keep_body(tx: Transaction, sender: str, text: str, *, bounded: bool = True) -> Body:
-    """Check a body; store a long one.  `Refused` where it would pass a `bounded` sender's share."""
-    size = check_body(text)
+def keep_body(tx: Transaction, sender: str, text: str, size: int, *, bounded: bool) -> Body:
+    """Store a checked body if it is long.  `Refused` where it would pass a `bounded` sender's share."""
     if size <= INLINE_BYTES:
-        return Body(text, size)
-    return Body(text[:EXCERPT_CHARACTERS], size, _keep(tx, sender, text, size, bounded=bounded))
+        return Body(text)
+    return Body(text[:EXCERPT_CHARACTERS], _keep(tx, sender, text, size, bounded=bounded))
 
 
 def store_attachment(tx: Transaction, command: StoreAttachment) -> str:

@@ -132,6 +132,7 @@ class Committer:
         if cleared is not None:
             tx.journal("hive.warning", None, None, code=CLEARED, text=cleared)
         outcomes = tuple(self._perform(tx, one) for one in asked)
+        tx.write_journal()
         self.faults()
         self.db.execute("COMMIT")
         return Committed(outcomes, tuple(tx.journal_rows), tuple(tx.stream_rows))

@@ -42,6 +42,7 @@ def recover(committer: Committer, version: str) -> int:
             _perform(committer, tx, ForgetProcess(process.agent, process.pid, process.started))
         tx.execute("UPDATE boot SET served_at = ? WHERE number = ?", tx.now, tx.boot)
         tx.journal("hive.booted", None, None, version=version)
+        tx.write_journal()
     committer.boot = tx.boot
     return tx.boot
 
@@ -51,6 +52,7 @@ def end(committer: Committer, why: str) -> None:
     with suppress(sqlite3.Error), _synced(committer.db):
         tx = committer.transaction()
         tx.journal("hive.stopped", None, None, why=why)
+        tx.write_journal()
         tx.execute("UPDATE boot SET ended_at = ? WHERE number = ?", tx.now, tx.boot)
 
 

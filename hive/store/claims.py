@@ -70,8 +70,8 @@ def _weight(row: sqlite3.Row) -> int:
 
 def _riding(tx: Transaction, agent: str) -> Sequence[sqlite3.Row]:
     sql = (
-        "SELECT * FROM message INDEXED BY message_ready WHERE state = 'ready' AND recipient = ? AND wakes = 0"
-        " AND (not_before IS NULL OR not_before <= ?) ORDER BY number"
+        "SELECT * FROM message INDEXED BY message_riding WHERE state = 'ready' AND recipient = ?"
+        " AND wakes = 0 AND (not_before IS NULL OR not_before <= ?) ORDER BY number"
     )
     return tx.rows(sql, agent, tx.now)
 

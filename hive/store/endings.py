@@ -21,6 +21,7 @@ from hive.protocol.outcome import (
 )
 from hive.protocol.parking import Reason
 from hive.store import slots
+from hive.store.guard import hear
 from hive.store.notes import tell_cancelled, tell_undelivered
 from hive.store.parking import set_reason
 from hive.store.rows import live_agent
@@ -49,6 +50,7 @@ def end(tx: Transaction, turn: sqlite3.Row, ending: EndTurn) -> None:
     _close(tx, turn, ending, settled)
     _tell(tx, turn["agent"], ending, settled)
     _consequences(tx, turn["agent"], ending, _Balance(batch, settled, held))
+    hear(tx, turn["agent"], turn["hops"])
     slots.offer(tx)
 
 

@@ -10,8 +10,8 @@ from hive.protocol.mail import Provenance
 from hive.protocol.names import OPERATOR
 from hive.store.transaction import Transaction
 
-CLIENT_MEMORY_SECONDS = 600.0
-"""So long after its client held mail, what an agent sends with its own token counts as caused by it."""
+MEMORY_SECONDS = 600.0
+"""So long after an agent was given mail, what comes from its own token or socket counts as caused by it."""
 
 TRUSTED = frozenset({Provenance.OPERATOR, Provenance.SYSTEM})
 
@@ -20,7 +20,7 @@ def hops_of(tx: Transaction, send: Send) -> int:
     """How far the chain behind a message is from input from outside."""
     hops = [0]
     if send.own_token:
-        hops.append(_client_hops(tx, send.sender))
+        hops.append(_own_hops(tx, send.sender))
     if send.turn is not None and (send.own_token or send.provenance is Provenance.AGENT):
         hops.append(_turn_hops(tx, send.sender, send.turn) + 1)
     return max(hops)
@@ -33,27 +33,33 @@ def _turn_hops(tx: Transaction, sender: str, turn: int) -> int:
     return int(row["hops"])
 
 
-CLIENT_HOPS = """
-SELECT max(hops) AS hops FROM (
-  SELECT hops FROM message INDEXED BY message_claimed
-  WHERE state = 'claimed' AND recipient = ?1 AND lease_ends_at IS NOT NULL
-  UNION ALL
-  SELECT hops FROM message INDEXED BY message_ready
-  WHERE state = 'ready' AND recipient = ?1 AND EXISTS (
-    SELECT 1 FROM claim INDEXED BY claim_message
-    WHERE message = message.number AND holder IS NOT NULL AND ends_at > ?2)
-  UNION ALL
-  SELECT hops FROM message INDEXED BY message_done
-  WHERE state = 'done' AND settled_at > ?2 AND recipient = ?1 AND EXISTS (
-    SELECT 1 FROM claim INDEXED BY claim_message WHERE message = message.number AND holder IS NOT NULL)
-)
+OWN_HOPS = """
+SELECT max(
+  iif(heard_at > ?2, heard_hops, -1),
+  coalesce((SELECT hops FROM turn INDEXED BY turn_open
+            WHERE turn.agent = agent.name AND ended_at IS NULL), -1),
+  coalesce((SELECT max(hops) FROM message INDEXED BY message_claimed
+            WHERE state = 'claimed' AND recipient = agent.name), -1)) AS hops
+FROM agent WHERE name = ?1
 """
-"""Of the mail an agent's client holds, has given back or has handled lately."""
+"""Of what an agent is working on, in a turn or through its client, and of what it was given lately."""
 
 
-def _client_hops(tx: Transaction, agent: str) -> int:
-    row = tx.row(CLIENT_HOPS, agent, tx.now - CLIENT_MEMORY_SECONDS)
-    return 0 if row is None or row["hops"] is None else int(row["hops"]) + 1
+def _own_hops(tx: Transaction, agent: str) -> int:
+    row = tx.row(OWN_HOPS, agent, tx.now - MEMORY_SECONDS)
+    return 0 if row is None else int(row["hops"]) + 1
+
+
+def hear(tx: Transaction, agent: str, hops: int) -> None:
+    """Remember what an agent was given: the longest chain, until it has been quiet for so long.
+
+    A command that a turn left behind, or a client that has handled its mail, must not begin a new chain.
+    """
+    tx.execute(
+        "UPDATE agent SET heard_hops = ?2, heard_at = ?3"
+        " WHERE name = ?1 AND (?2 >= heard_hops OR heard_at <= ?4)",
+        *(agent, hops, tx.now, tx.now - MEMORY_SECONDS),
+    )
 
 
 def why_blocked(tx: Transaction, send: Send, recipient: str, hops: int) -> str | None:
@@ -71,8 +77,15 @@ def why_blocked(tx: Transaction, send: Send, recipient: str, hops: int) -> str |
 
 def _written(tx: Transaction, one: str, other: str) -> int:
     """How many messages the pair has exchanged since the window began or somebody from outside came in."""
+    begun = tx.now - tx.limits.pair_seconds
+    written = _exchanged(tx, one, other, begun)
+    if written < tx.limits.pair_messages:
+        return written  # an input from outside could only make it fewer
     inputs = (_last_input(tx, one), _last_input(tx, other), _released(tx, one, other))
-    since = max(tx.now - tx.limits.pair_seconds, *inputs)
+    return _exchanged(tx, one, other, max(begun, *inputs))
+
+
+def _exchanged(tx: Transaction, one: str, other: str, since: float) -> int:
     return _count(tx, one, other, since) + _count(tx, other, one, since)
 
 

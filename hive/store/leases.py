@@ -9,6 +9,7 @@ from hive.protocol.commands import Ack, ExpireLeases, ExtendLeases, Lease, Relea
 from hive.protocol.errors import Conflict, NotFound
 from hive.protocol.mail import ClaimedMail
 from hive.store import claims, rows
+from hive.store.guard import hear
 from hive.store.parking import is_halted
 from hive.store.transaction import Transaction
 from hive.store.verdicts import Change, Verdict, release_all, settle
@@ -21,6 +22,8 @@ def lease(tx: Transaction, command: Lease) -> tuple[ClaimedMail, ...]:
         return ()
     ends_at = tx.now + max(0.0, command.seconds)
     batch = claims.next_for_recv(tx, command.agent, max(1, command.limit))
+    if batch:
+        hear(tx, command.agent, max(row["hops"] for row in batch))
     return tuple(claims.claim_for_client(tx, row, command.holder, ends_at) for row in batch)
 
 

@@ -9,7 +9,7 @@ import sqlite3
 from attrs import frozen
 
 from hive.protocol.events import SENT_FIELDS
-from hive.protocol.mail import Kind, Provenance, State
+from hive.protocol.mail import Kind, Priority, Provenance, State
 from hive.protocol.names import SYSTEM
 from hive.store.rows import count, priority_of, record
 from hive.store.texts import head
@@ -19,10 +19,9 @@ COALESCED = frozenset({Kind.KICK, Kind.RESTARTED, Kind.NEXT_TURN})
 
 
 @frozen
-class Draft:
-    """A message that has passed every check and lacks only its number and id."""
+class Letter:
+    """What a message says, before it is known who gets it: it has passed every check of its own."""
 
-    recipient: str
     body: str
     size: int
     sender: str = SYSTEM
@@ -40,74 +39,96 @@ class Draft:
     broadcast: bool = False
     wakes: bool = True
     attachment: str | None = None
-    blocked: str | None = None
+
+
+@frozen
+class Posted:
+    """A letter that has become a message."""
+
+    number: int
+    id: str
+    blocked: str | None
     """Why the loop guard holds it back."""
 
 
-def post(tx: Transaction, draft: Draft) -> sqlite3.Row:
-    """Store a message, or renew the unclaimed one it coalesces with; returns its row."""
-    if draft.kind in COALESCED and (waiting := _unclaimed(tx, draft)) is not None:
-        row, extra = _renew(tx, waiting, draft), {"coalesced": True}
-    else:
-        row, extra = _insert(tx, draft), {}
-        count(tx, draft.recipient, "accepted")
-    record(tx, "msg.sent", row, **_sent_fields(row), **extra)
-    return row
+def post(tx: Transaction, letter: Letter, to: str, blocked: str | None = None) -> Posted:
+    """Store a message, or renew the unclaimed one it coalesces with."""
+    if letter.kind in COALESCED and (waiting := _unclaimed(tx, letter, to)) is not None:
+        row = _renew(tx, waiting, letter)
+        record(tx, "msg.sent", row, **_sent_fields(row), coalesced=True)
+        return Posted(row["number"], row["id"], row["why"] if row["state"] == State.BLOCKED else None)
+    count(tx, to, "accepted")
+    return _insert(tx, letter, to, blocked)
 
 
-def _insert(tx: Transaction, draft: Draft) -> sqlite3.Row:
+COLUMNS = (
+    "id, sender, label, recipient, kind, body, size, attachment, in_reply_to, thread, cause, provenance,"
+    " urgent, not_before, state, hops, broadcast, wakes, created_at, ready_at, why"
+)
+INSERT = f"INSERT INTO message ({COLUMNS}) VALUES ({', '.join('?' * (COLUMNS.count(',') + 1))})"  # noqa: S608 - our own names
+
+
+def _insert(tx: Transaction, letter: Letter, to: str, blocked: str | None) -> Posted:
     identity = tx.new_id("m")
-    columns: dict[str, str | int | float | None] = {
-        "id": identity,
-        "sender": draft.sender,
-        "label": draft.label,
-        "recipient": draft.recipient,
-        "kind": draft.kind,
-        "body": draft.body,
-        "size": draft.size,
-        "attachment": draft.attachment,
-        "in_reply_to": draft.in_reply_to,
-        "thread": draft.thread or identity,
-        "cause": draft.cause,
-        "provenance": draft.provenance,
-        "urgent": draft.urgent,
-        "not_before": draft.not_before,
-        "state": State.BLOCKED if draft.blocked else State.READY,
-        "hops": draft.hops,
-        "broadcast": draft.broadcast,
-        "wakes": draft.wakes,
-        "created_at": tx.now,
-        "ready_at": tx.now,
-        "why": draft.blocked,
+    thread = letter.thread or identity
+    state = State.BLOCKED if blocked else State.READY
+    # Plain values: an enumeration or a bool makes sqlite3 look for an adapter, each time and in vain.
+    number = tx.execute(
+        INSERT,
+        *(identity, letter.sender, letter.label, to, letter.kind.value, letter.body, letter.size),
+        *(letter.attachment, letter.in_reply_to, thread, letter.cause, letter.provenance.value),
+        *(int(letter.urgent), letter.not_before, state.value, letter.hops, int(letter.broadcast)),
+        *(int(letter.wakes), tx.now, tx.now, blocked),
+    ).lastrowid
+    assert number is not None
+    fields: dict[str, object] = {
+        "number": number,
+        "from": letter.sender,
+        "to": to,
+        "state": state.value,
+        "attempts": 0,
+        "turn": None,
+        "why": blocked,
+        "kind": letter.kind.value,
+        "thread": thread,
+        "head": head(letter.body),
+        "size": letter.size,
+        "hops": letter.hops,
+        "in_reply_to": letter.in_reply_to,
+        "priority": (Priority.URGENT if letter.urgent else Priority.NORMAL).value,
+        "provenance": letter.provenance.value,
+        "label": letter.label,
+        "broadcast": letter.broadcast,
+        "wakes": letter.wakes,
+        "not_before": letter.not_before,
+        "cause": letter.cause,
     }
-    sql = f"INSERT INTO message ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))}) RETURNING *"  # noqa: S608 - our own names
-    row = tx.row(sql, *columns.values())
-    assert row is not None
-    return row
+    tx.journal("msg.sent", to, identity, **fields)
+    return Posted(number, identity, blocked)
 
 
-def _unclaimed(tx: Transaction, draft: Draft) -> sqlite3.Row | None:
+def _unclaimed(tx: Transaction, letter: Letter, to: str) -> sqlite3.Row | None:
     for state, index in (("ready", "message_ready"), ("blocked", "message_blocked")):
         sql = (
             f"SELECT * FROM message INDEXED BY {index}"  # noqa: S608 - one of two literals
             f" WHERE state = '{state}' AND recipient = ? AND kind = ? AND sender = ? AND provenance = ?"
         )
-        row = tx.row(sql, draft.recipient, draft.kind, draft.sender, draft.provenance)
+        row = tx.row(sql, to, letter.kind, letter.sender, letter.provenance)
         if row is not None:
             return row
     return None
 
 
-def _renew(tx: Transaction, waiting: sqlite3.Row, draft: Draft) -> sqlite3.Row:
+def _renew(tx: Transaction, waiting: sqlite3.Row, letter: Letter) -> sqlite3.Row:
     """The newest words win; the strongest claim to attention stays."""
     row = tx.row(
         "UPDATE message SET body = ?, size = ?, attachment = ?, wakes = max(wakes, ?), hops = max(hops, ?),"
         " urgent = max(urgent, ?), ready_at = CASE WHEN wakes < ? THEN ? ELSE ready_at END,"
         " not_before = CASE WHEN ? IS NULL THEN NULL ELSE min(not_before, ?) END"
         " WHERE number = ? RETURNING *",
-        *(draft.body, draft.size, draft.attachment, draft.wakes, draft.hops),
-        *(draft.urgent, draft.wakes, tx.now),
-        *(draft.not_before, draft.not_before),
+        *(letter.body, letter.size, letter.attachment, letter.wakes, letter.hops),
+        *(letter.urgent, letter.wakes, tx.now),
+        *(letter.not_before, letter.not_before),
         waiting["number"],
     )
     assert row is not None

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from hive.protocol.mail import Kind, Provenance
-from hive.store.mailbox import Draft, post
+from hive.store.mailbox import Letter, post
 from hive.store.rows import is_live
 from hive.store.texts import one_line
 from hive.store.transaction import Transaction
@@ -44,7 +44,7 @@ def tell_cancelled(tx: Transaction, agent: str, done: Iterable[sqlite3.Row]) -> 
 def leave_restart_note(tx: Transaction, agent: str, text: str, *, wakes: bool) -> None:
     """Leave the one note that says an agent was restarted."""
     size = len(text.encode())
-    post(tx, Draft(recipient=agent, body=text, size=size, kind=Kind.RESTARTED, wakes=wakes))
+    post(tx, Letter(text, size, kind=Kind.RESTARTED, wakes=wakes), agent)
 
 
 def _by_sender(tx: Transaction, mail: Iterable[sqlite3.Row]) -> dict[str, list[sqlite3.Row]]:
@@ -67,8 +67,7 @@ def _list(mail: Sequence[sqlite3.Row]) -> str:
 
 def _note(tx: Transaction, to: str, kind: Kind, text: str, about: Sequence[sqlite3.Row]) -> None:
     first = about[0]
-    note = Draft(
-        recipient=to,
+    note = Letter(
         body=text,
         size=len(text.encode()),
         kind=kind,
@@ -76,4 +75,4 @@ def _note(tx: Transaction, to: str, kind: Kind, text: str, about: Sequence[sqlit
         thread=first["thread"],
         cause=f"message:{first['id']}",
     )
-    post(tx, note)
+    post(tx, note, to)

@@ -11,9 +11,9 @@ from hive.protocol.commands import Bury, MarkDone, MarkRead, Redrive, ReleaseBlo
 from hive.protocol.errors import Conflict, NotFound
 from hive.protocol.mail import Kind, Mail, Provenance, State
 from hive.protocol.names import OPERATOR
-from hive.store.attachments import keep_body
+from hive.store.attachments import check_body, keep_body
 from hive.store.guard import remember_release
-from hive.store.mailbox import COALESCED, Draft, post
+from hive.store.mailbox import COALESCED, Letter, post
 from hive.store.notes import tell_undelivered
 from hive.store.rows import mail_of, message, record
 from hive.store.send import recipient
@@ -53,15 +53,14 @@ def redrive(tx: Transaction, command: Redrive) -> Mail:
         raise Conflict(f"{dead['id']} is {dead['state']}; only a dead letter can be redriven.")
     if dead["redriven_as"] is not None:
         raise Conflict(f"{dead['id']} was redriven already, as {dead['redriven_as']}; look at that one.")
-    fresh = post(tx, _copy(tx, dead, command))
-    tx.execute("UPDATE message SET redriven_as = ? WHERE number = ?", fresh["id"], dead["number"])
-    record(tx, "msg.redriven", dead, by=command.by, **{"as": fresh["id"]})
-    return mail_of(fresh)
+    fresh = post(tx, _copy(tx, dead, command), recipient(tx, command.to or dead["recipient"]))
+    tx.execute("UPDATE message SET redriven_as = ? WHERE number = ?", fresh.id, dead["number"])
+    record(tx, "msg.redriven", dead, by=command.by, **{"as": fresh.id})
+    return mail_of(message(tx, fresh.id))
 
 
-def _copy(tx: Transaction, dead: sqlite3.Row, command: Redrive) -> Draft:
-    draft = Draft(
-        recipient=recipient(tx, command.to or dead["recipient"]),
+def _copy(tx: Transaction, dead: sqlite3.Row, command: Redrive) -> Letter:
+    letter = Letter(
         body=dead["body"],
         size=dead["size"],
         attachment=dead["attachment"],
@@ -76,9 +75,10 @@ def _copy(tx: Transaction, dead: sqlite3.Row, command: Redrive) -> Draft:
         urgent=bool(dead["urgent"]),
     )
     if command.body is None:
-        return draft
-    body = keep_body(tx, dead["sender"], command.body, bounded=False)
-    return evolve(draft, body=body.text, size=body.size, attachment=body.sha256)
+        return letter
+    size = check_body(command.body)
+    body = keep_body(tx, dead["sender"], command.body, size, bounded=False)
+    return evolve(letter, body=body.text, size=size, attachment=body.sha256)
 
 
 def bury(tx: Transaction, command: Bury) -> None:

@@ -72,7 +72,11 @@ def lift_reason(tx: Transaction, agent: str, reason: Reason, by: str) -> bool:
     return True
 
 
-def lift_expired(tx: Transaction, agent: str) -> None:
-    """Take away the timed reasons whose time has come."""
-    for row in tx.rows("SELECT reason FROM park WHERE agent = ? AND until <= ?", agent, tx.now):
-        lift_reason(tx, agent, Reason(row["reason"]), by="time")
+def in_force(tx: Transaction, agent: str) -> tuple[Parked, ...]:
+    """The reasons that hold; those whose time has come are taken away."""
+    found = tx.rows("SELECT * FROM park WHERE agent = ? ORDER BY since, reason", agent)
+    parked = tuple(map(parked_of, found))
+    for one in parked:
+        if not one.holds_at(tx.now):
+            lift_reason(tx, agent, one.reason, by="time")
+    return tuple(one for one in parked if one.holds_at(tx.now))

@@ -107,8 +107,8 @@ def live_names(tx: Transaction) -> tuple[str, ...]:
 
 def is_live(tx: Transaction, name: str) -> bool:
     """Whether an agent of this name exists and has not been removed."""
-    row = agent_row(tx, name)
-    return row is not None and row["removed_at"] is None
+    sql = "SELECT 1 FROM agent WHERE name = ? AND removed_at IS NULL"
+    return bool(NAME.match(name)) and tx.row(sql, name) is not None
 
 
 def manager_name(tx: Transaction) -> str | None:

@@ -153,7 +153,20 @@ CREATE TABLE web_session (
 """
 
 
+HEARD = """
+ALTER TABLE agent ADD COLUMN heard_hops INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE agent ADD COLUMN heard_at REAL NOT NULL DEFAULT 0;
+CREATE INDEX message_riding ON message (recipient, number) WHERE state = 'ready' AND wakes = 0
+"""
+
+
 @migrations()
 def m001_spine(db: Database) -> None:
     """Agents, mail, turns, streams, the journal and what keeps them honest."""
     run_script(db, SPINE)
+
+
+@migrations()
+def m002_heard(db: Database) -> None:
+    """How long the chain is behind what an agent was given lately; the notes that ride along."""
+    run_script(db, HEARD)

@@ -4,19 +4,17 @@ The rule kept here: what is answered as accepted is a row, and everything refuse
 """
 
 import math
-import sqlite3
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from hive.protocol.commands import Send
 from hive.protocol.errors import Forbidden, HiveRefusal, Malformed, NotFound, Refused
-from hive.protocol.mail import Accepted, Kind, NotAccepted, Priority, SendAnswer, Standing, State
+from hive.protocol.mail import Accepted, Kind, NotAccepted, Priority, SendAnswer, Standing
 from hive.protocol.names import EVERYONE, MANAGER, OPERATOR, SYSTEM
-from hive.protocol.parking import Parked
 from hive.store import rows
 from hive.store.attachments import check_body, keep_body
 from hive.store.guard import TRUSTED, hops_of, why_blocked
-from hive.store.mailbox import Draft, post
+from hive.store.mailbox import Letter, Posted, post
 from hive.store.parking import reasons
 from hive.store.texts import check_label
 from hive.store.transaction import Transaction
@@ -26,16 +24,16 @@ RATE_SECONDS = 60.0
 
 def send(tx: Transaction, command: Send) -> SendAnswer:
     """Accept one message, or one for each recipient of a broadcast."""
-    _check(tx, command)
-    draft = _draft(tx, command)
+    size = _check(tx, command)
+    letter = _letter(tx, command, size)
     if command.to != EVERYONE:
-        return SendAnswer((_deliver(tx, command, evolve(draft, recipient=recipient(tx, command.to))),))
+        return SendAnswer((_deliver(tx, command, letter, recipient(tx, command.to)),))
     accepted: list[Accepted] = []
     refused: list[NotAccepted] = []
     for name in rows.live_names(tx):
         if name != command.sender:
             try:
-                accepted.append(_deliver(tx, command, evolve(draft, recipient=name)))
+                accepted.append(_deliver(tx, command, letter, name))
             except HiveRefusal as refusal:
                 refused.append(NotAccepted(name, refusal.code, refusal.text))
     return SendAnswer(tuple(accepted), tuple(refused))
@@ -50,11 +48,14 @@ def recipient(tx: Transaction, to: str) -> str:
         if name is None:
             raise NotFound("This hive has no manager; the tool `agents` lists whom you can reach.")
         return name
-    return str(rows.live_agent(tx, to)["name"])
+    if not rows.is_live(tx, to):
+        raise rows.no_such_recipient(tx, to)
+    return to
 
 
-def _check(tx: Transaction, command: Send) -> None:
-    check_body(command.body)
+def _check(tx: Transaction, command: Send) -> int:
+    """Everything that needs no recipient; answers the body's size in bytes."""
+    size = check_body(command.body)
     check_label(command.label)
     if command.sender not in (OPERATOR, SYSTEM) and not rows.is_live(tx, command.sender):
         raise Forbidden(f"{command.sender[:40]!r} is no agent of this hive (any more); it cannot send mail.")
@@ -64,17 +65,17 @@ def _check(tx: Transaction, command: Send) -> None:
         raise Malformed("`not_before` must be a time in seconds since 1970.")
     if command.kind is Kind.NEXT_TURN and command.to != command.sender:
         raise Malformed("A next turn is requested for oneself only; send a message to wake somebody else.")
+    return size
 
 
-def _draft(tx: Transaction, command: Send) -> Draft:
-    """Everything about the message that does not depend on who gets it."""
+def _letter(tx: Transaction, command: Send, size: int) -> Letter:
     answered = None if command.in_reply_to is None else rows.message(tx, command.in_reply_to)
     cause = f"turn:{command.turn}" if command.turn is not None else command.cause
-    body = keep_body(tx, command.sender, command.body, bounded=command.provenance not in TRUSTED)
-    return Draft(
-        recipient=command.to,
+    bounded = command.provenance not in TRUSTED
+    body = keep_body(tx, command.sender, command.body, size, bounded=bounded)
+    return Letter(
         body=body.text,
-        size=body.size,
+        size=size,
         attachment=body.sha256,
         sender=command.sender,
         provenance=command.provenance,
@@ -90,21 +91,48 @@ def _draft(tx: Transaction, command: Send) -> Draft:
     )
 
 
-def _deliver(tx: Transaction, command: Send, draft: Draft) -> Accepted:
-    ahead = rows.unfinished(tx, draft.recipient)
+def _deliver(tx: Transaction, command: Send, letter: Letter, to: str) -> Accepted:
+    there = _addressee(tx, to)
     if command.provenance not in TRUSTED:
-        _check_room(tx, draft, ahead)
-    blocked = why_blocked(tx, command, draft.recipient, draft.hops)
-    row = post(tx, evolve(draft, blocked=blocked))
-    return _accepted(tx, row, ahead)
+        _check_room(tx, letter.sender, there)
+    posted = post(tx, letter, to, why_blocked(tx, command, to, letter.hops))
+    return _accepted(tx, posted, there)
 
 
-def _check_room(tx: Transaction, draft: Draft, ahead: int) -> None:
-    if draft.recipient == OPERATOR:
-        _check_rate(tx, draft.sender)
-    elif ahead >= tx.limits.mailbox_messages:
+ADDRESSEE = """
+SELECT coalesce(
+    (SELECT accepted - removed - done - dead FROM tally WHERE tally.agent = agent.name), 0) AS ahead,
+  EXISTS (SELECT 1 FROM turn INDEXED BY turn_open WHERE turn.agent = agent.name AND ended_at IS NULL) AS busy,
+  EXISTS (SELECT 1 FROM park WHERE park.agent = agent.name) AS parked
+FROM agent WHERE name = ?
+"""
+"""One statement: a send is mostly made of what its statements cost."""
+
+
+@frozen
+class _Addressee:
+    """A recipient at the moment at which it is written to."""
+
+    name: str
+    ahead: int
+    busy: bool = False
+    parked: bool = False
+    """Whether it has park reasons, in force or just over."""
+
+
+def _addressee(tx: Transaction, name: str) -> _Addressee:
+    row = None if name == OPERATOR else tx.row(ADDRESSEE, name)
+    if row is None:
+        return _Addressee(name, rows.unfinished(tx, name))
+    return _Addressee(name, row["ahead"], bool(row["busy"]), bool(row["parked"]))
+
+
+def _check_room(tx: Transaction, sender: str, there: _Addressee) -> None:
+    if there.name == OPERATOR:
+        _check_rate(tx, sender)
+    elif there.ahead >= tx.limits.mailbox_messages:
         raise Refused(
-            f"{draft.recipient}'s mailbox is full: {ahead} messages are unread,"
+            f"{there.name}'s mailbox is full: {there.ahead} messages are unread,"
             f" {tx.limits.mailbox_messages} is the most. Nothing was sent."
             " Wait until it has read some, or tell the manager or the operator."
         )
@@ -125,30 +153,25 @@ def _check_rate(tx: Transaction, sender: str) -> None:
         )
 
 
-@frozen
-class _Situation:
-    standing: Standing
-    parked: Parked | None = None
-
-
-def _situation(tx: Transaction, name: str) -> _Situation:
-    if name == OPERATOR:
-        return _Situation(Standing.PERSON)
-    if parked := reasons(tx, name):
-        # What has no end of its own, or the latest one, is what the sender has to wait for.
-        return _Situation(Standing.PARKED, max(parked, key=lambda one: one.until or math.inf))
-    return _Situation(Standing.RUNNING if rows.open_turn_of(tx, name) is not None else Standing.IDLE)
-
-
-def _accepted(tx: Transaction, row: sqlite3.Row, ahead: int) -> Accepted:
-    now = _situation(tx, row["recipient"])
+def _accepted(tx: Transaction, posted: Posted, there: _Addressee) -> Accepted:
+    parked = reasons(tx, there.name) if there.parked else ()
+    # What has no end of its own, or the latest one, is what the sender has to wait for.
+    longest = max(parked, key=lambda one: one.until or math.inf, default=None)
     return Accepted(
-        recipient=row["recipient"],
-        number=row["number"],
-        id=row["id"],
-        ahead=ahead,
-        standing=now.standing,
-        parked_for=None if now.parked is None else now.parked.reason.value,
-        parked_until=None if now.parked is None else now.parked.until,
-        blocked=row["why"] if row["state"] == State.BLOCKED else None,
+        recipient=there.name,
+        number=posted.number,
+        id=posted.id,
+        ahead=there.ahead,
+        standing=_standing(there, parked=longest is not None),
+        parked_for=None if longest is None else longest.reason.value,
+        parked_until=None if longest is None else longest.until,
+        blocked=posted.blocked,
     )
+
+
+def _standing(there: _Addressee, *, parked: bool) -> Standing:
+    if there.name == OPERATOR:
+        return Standing.PERSON
+    if parked:
+        return Standing.PARKED
+    return Standing.RUNNING if there.busy else Standing.IDLE

@@ -16,11 +16,28 @@ OLDEST = """
 """
 """One for each priority, so that each ends at its first row."""
 
+CANDIDATES = """
+WITH RECURSIVE candidate (name, n) AS (
+  SELECT min(recipient), 1 FROM message INDEXED BY message_ready WHERE state = 'ready'
+  UNION ALL
+  SELECT (SELECT min(recipient) FROM message INDEXED BY message_ready
+          WHERE state = 'ready' AND recipient > candidate.name), n + 1
+  FROM candidate WHERE name IS NOT NULL AND n < {bound}
+)
+"""
+"""Whoever has ready mail, found by leaping from one mailbox to the next: idle agents cost nothing."""
+
+FEW = f"""
+{CANDIDATES.format(bound="?1 + 1")}
+SELECT count(name) <= ?1 AS few FROM candidate
+"""  # noqa: S608 - put together from the lines above
+
 LINE = f"""
+{CANDIDATES.format(bound=2**31)}
 SELECT name FROM (
-  SELECT name, json_extract(settings, '$.role') = 'manager' AS manager,
+  SELECT agent.name, json_extract(settings, '$.role') = 'manager' AS manager,
     {OLDEST.format(urgent=1)} AS urgent, {OLDEST.format(urgent=0)} AS normal
-  FROM agent
+  FROM candidate CROSS JOIN agent USING (name)
   WHERE removed_at IS NULL
     AND NOT EXISTS (SELECT 1 FROM turn INDEXED BY turn_open WHERE agent = agent.name AND ended_at IS NULL)
     AND NOT EXISTS (SELECT 1 FROM park WHERE park.agent = agent.name AND reason <> 'slot'
@@ -32,8 +49,22 @@ ORDER BY manager DESC, coalesce(min(urgent, normal), urgent, normal) LIMIT ?2
 
 def free(tx: Transaction) -> int:
     """How many more turns may run now."""
-    sql = "SELECT 1 FROM turn INDEXED BY turn_open WHERE ended_at IS NULL AND boot = ?"
-    return max(0, tx.limits.max_running_turns - len(tx.rows(sql, tx.boot)))
+    running = tx.row(
+        "SELECT count(*) AS n FROM turn INDEXED BY turn_open WHERE ended_at IS NULL AND boot = ?", tx.boot
+    )
+    return max(0, tx.limits.max_running_turns - (0 if running is None else int(running["n"])))
+
+
+def are_enough(tx: Transaction, free: int) -> bool:
+    """Whether all who might want a slot can have one, so that nobody need stand in line.
+
+    Asked in the cheapest way first; an agent that could not begin anyway only makes the answer "no".
+    """
+    if free <= 0:
+        return False
+    agents = tx.row("SELECT count(*) <= ? AS few FROM agent", free)
+    few = agents if agents is not None and agents["few"] else tx.row(FEW, free)
+    return few is not None and bool(few["few"])
 
 
 def line(tx: Transaction, length: int) -> tuple[str, ...]:

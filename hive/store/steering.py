@@ -22,7 +22,7 @@ from hive.protocol.mail import Kind, Provenance
 from hive.protocol.names import OPERATOR, SYSTEM
 from hive.protocol.parking import EXITS, Exit, Reason
 from hive.store import slots
-from hive.store.mailbox import Draft, post
+from hive.store.mailbox import Letter, post
 from hive.store.parking import lift_reason, reasons, set_reason
 from hive.store.rows import live_agent, live_names, open_turn_of
 from hive.store.texts import check_text
@@ -95,15 +95,14 @@ def kick(tx: Transaction, command: Kick) -> tuple[str, ...]:
     names = _named(tx, command.agent)
     for name in names:
         _lift_by(tx, name, lambda way: way.kicked, command.by)
-        note = Draft(
-            recipient=name,
+        note = Letter(
             body=text,
             size=len(text.encode()),
             sender=SYSTEM if by_system else OPERATOR,
             provenance=Provenance.SYSTEM if by_system else Provenance.OPERATOR,
             kind=Kind.KICK,
         )
-        post(tx, note)
+        post(tx, note, name)
     return names
 
 

@@ -5,6 +5,7 @@ an ending means.
 """
 
 import sqlite3
+from collections.abc import Iterable
 
 from attrs import evolve
 
@@ -24,7 +25,7 @@ from hive.protocol.parking import EXITS, Parked, Reason
 from hive.store import claims, rows, slots
 from hive.store.endings import end
 from hive.store.notes import leave_restart_note
-from hive.store.parking import is_halted, lift_expired, lift_reason, reasons, set_reason
+from hive.store.parking import in_force, is_halted, lift_reason, set_reason
 from hive.store.texts import mended
 from hive.store.transaction import Transaction
 from hive.store.verdicts import release_all
@@ -38,8 +39,8 @@ def begin_turn(tx: Transaction, command: BeginTurn) -> TurnBegun | NotBegun:
     agent = rows.agent_row(tx, command.agent)
     if agent is None or agent["removed_at"] is not None:
         return NotBegun(f"there is no agent {command.agent[:40]!r} (any more)")
-    lift_expired(tx, command.agent)
-    if obstacle := _obstacle(tx, command.agent):
+    parked = in_force(tx, command.agent)
+    if obstacle := _obstacle(tx, command.agent, parked):
         return obstacle
     limit = max(1, min(command.messages, agent["batch_limit"]))
     batch = claims.next_for_turn(
@@ -50,6 +51,8 @@ def begin_turn(tx: Transaction, command: BeginTurn) -> TurnBegun | NotBegun:
         return NotBegun("no mail waits", claims.next_due(tx, command.agent))
     if obstacle := _no_slot(tx, command.agent):
         return obstacle
+    if parked:
+        lift_reason(tx, command.agent, Reason.SLOT, by="turn")
     return _begin(tx, command, batch)
 
 
@@ -58,11 +61,11 @@ def is_alone(limit: int, failures: int) -> bool:
     return limit == 1 and failures > 0
 
 
-def _obstacle(tx: Transaction, agent: str) -> NotBegun | None:
-    parked = [one for one in reasons(tx, agent) if one.reason is not Reason.SLOT]
-    if parked:
-        ends = [one.until for one in parked if one.until is not None]
-        return NotBegun("; ".join(map(_words, parked)), min(ends, default=None))
+def _obstacle(tx: Transaction, agent: str, parked: Iterable[Parked]) -> NotBegun | None:
+    held = [one for one in parked if one.reason is not Reason.SLOT]
+    if held:
+        ends = [one.until for one in held if one.until is not None]
+        return NotBegun("; ".join(map(_words, held)), min(ends, default=None))
     turn = rows.open_turn_of(tx, agent)
     return None if turn is None else NotBegun(f"turn {turn['number']} is still open")
 
@@ -74,8 +77,7 @@ def _words(parked: Parked) -> str:
 
 def _no_slot(tx: Transaction, agent: str) -> NotBegun | None:
     free = slots.free(tx)
-    if agent in slots.line(tx, free):
-        lift_reason(tx, agent, Reason.SLOT, by="turn")
+    if slots.are_enough(tx, free) or agent in slots.line(tx, free):
         return None
     running = tx.limits.max_running_turns - free
     set_reason(tx, agent, Reason.SLOT, detail=f"{tx.limits.max_running_turns} turns may run at a time")
@@ -125,13 +127,16 @@ def open_turn(tx: Transaction, number: int) -> sqlite3.Row | None:
 
 def mark_seen(tx: Transaction, command: MarkSeen) -> None:
     """Note the evidence that the model was given these messages."""
-    if open_turn(tx, command.turn) is None:
-        return
-    for number in command.messages:
+    if open_turn(tx, command.turn) is not None:
+        _mark(tx, command.turn, command.messages)
+
+
+def _mark(tx: Transaction, turn: int, messages: Iterable[int]) -> None:
+    for number in messages:
         marked = tx.execute(
             "UPDATE turn_message SET seen = 1"
             " WHERE turn = ? AND message = ? AND seen = 0 AND verdict IS NULL",
-            *(command.turn, number),
+            *(turn, number),
         )
         if marked.rowcount:
             rows.record(tx, "msg.seen", rows.message(tx, str(number)))
@@ -154,7 +159,7 @@ def end_turn(tx: Transaction, command: EndTurn) -> None:
     turn = open_turn(tx, command.turn)
     if turn is None:
         return
-    mark_seen(tx, MarkSeen(command.turn, command.seen))
+    _mark(tx, command.turn, command.seen)
     if command.outcome is Outcome.CANCELLED and turn["stop_requested"] == "requeue":
         command = evolve(command, outcome=Outcome.REQUEUED)
     end(tx, turn, command)

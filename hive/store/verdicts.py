@@ -11,6 +11,7 @@ from enum import StrEnum
 from attrs import frozen
 
 from hive.protocol.mail import State
+from hive.store.guard import hear
 from hive.store.rows import Counter, count, record
 from hive.store.transaction import Transaction
 
@@ -57,14 +58,17 @@ def settle(tx: Transaction, number: int, claim: int, change: Change) -> sqlite3.
     """Give a claim its verdict.  Answers the message's new row, or None where the claim no longer held."""
     state = STATES[change.verdict]
     charged = (change.attempts, change.interruptions)
-    row = tx.row(SETTLE, number, claim, state, change.why, *charged, tx.now)
+    row = tx.row(SETTLE, number, claim, state.value, change.why, *charged, tx.now)
     if row is None:
         return None
-    tx.execute(
-        "UPDATE turn_message SET verdict = ? WHERE turn = ? AND message = ? AND claim = ?",
-        *(change.verdict, row["turn"], number, claim),
-    )
     tx.execute("UPDATE claim SET ends_at = ? WHERE number = ?", tx.now, claim)
+    if row["turn"] is None:
+        hear(tx, row["recipient"], row["hops"])
+    else:
+        tx.execute(
+            "UPDATE turn_message SET verdict = ? WHERE turn = ? AND message = ? AND claim = ?",
+            *(change.verdict.value, row["turn"], number, claim),
+        )
     _written_down(tx, row, change)
     return row
 

@@ -69,7 +69,7 @@ def test_a_pending_migration_comes_after_a_copy(tmp_path: Path) -> None:
         desk.send("iris")
         path = desk.store.path
     open_database(path, World().random, newer()).close()
-    copy = path.with_name("hive.sqlite3.before-2")
+    copy = path.with_name(f"hive.sqlite3.before-{len(migrations._migrations) + 1}")
     assert value(path, "SELECT count(*) FROM sqlite_master WHERE name = 'more'") == 1
     assert value(copy, "SELECT count(*) FROM sqlite_master WHERE name = 'more'") == 0
     assert value(copy, "SELECT count(*) FROM message") == 1

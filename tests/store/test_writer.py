@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 import trio
+from attrs import evolve
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from hive.protocol.commands import (
     AppendStream,
     BeginTurn,
     Command,
+    Kick,
     NoteFact,
     Once,
     SetStatus,
@@ -21,6 +23,7 @@ from hive.protocol.commands import (
 from hive.protocol.errors import Conflict, StoreUnavailable
 from hive.protocol.views import JournalRow, StreamView
 from hive.store.batch import CLEARED, Asked, Committed, Committer, Failure, NotCommitted
+from hive.store.handlers import HANDLERS
 from hive.store.sqlite import SqliteStore, open_store
 from hive.store.tickets import IN_DOUBT_SECONDS, PendingTicket
 from hive.store.transaction import Transaction
@@ -360,6 +363,34 @@ def test_journal_rows_bear_the_key_of_their_own_command(desk: Desk) -> None:
     result = committer.commit(asked)
     assert isinstance(result, Committed)
     assert [row.command for row in result.journal] == ["k1", None]
+
+
+def test_the_journal_has_no_hole_where_a_command_was_refused(desk: Desk) -> None:
+    """What a refused command had journalled is gone, and its number goes to the next one."""
+    before = desk.reader.journal(0)[-1].seq
+
+    def half_done(tx: Transaction, command: Command[object]) -> None:
+        tx.journal("agent.status", "iris", None, text="never")
+        raise Conflict("no")
+
+    committer = evolve(desk.store._committer, handlers={**HANDLERS, Kick: half_done})
+    committer.boot = desk.store.boot
+    asked = [
+        Asked(one, None, one.promise)
+        for one in (SetStatus("iris", "a"), Kick("iris"), SetStatus("iris", "b"))
+    ]
+    result = committer.commit(asked)
+    assert isinstance(result, Committed)
+    assert [(row.seq, row.data["text"]) for row in result.journal] == [(before + 1, "a"), (before + 2, "b")]
+    assert desk.reader.journal(before) == tuple(result.journal)
+
+
+def test_a_journal_row_can_hold_what_no_text_of_a_message_may(desk: Desk) -> None:
+    """Half a surrogate pair, a number beyond 64 bits: hive never fails over its own words."""
+    tx = desk.store._committer.transaction()
+    tx.journal("hive.warning", None, None, code="odd", text="\ud800", number=2**70)
+    tx.write_journal()
+    assert desk.reader.journal(0)[-1].data == {"code": "odd", "text": "\ud800", "number": 2**70}
 
 
 @pytest.mark.parametrize(

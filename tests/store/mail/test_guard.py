@@ -6,7 +6,7 @@ import pytest
 
 from hive.protocol.commands import Ack, Lease, Release, ReleaseBlocked, Send
 from hive.protocol.errors import Conflict, NotFound
-from hive.protocol.mail import Provenance, State
+from hive.protocol.mail import Kind, Mail, Provenance, State
 
 if TYPE_CHECKING:
     from tests.store.mail.conftest import Desk
@@ -101,6 +101,39 @@ def test_an_own_token_within_a_turn_counts_the_higher_of_both(desk: "Desk") -> N
     sent = desk.send("iris", "rose", provenance=Provenance.OUTSIDE, own_token=True, turn=begun.turn)
     assert desk.mail(sent.id).hops == 3
     desk.end(begun)
+
+
+def test_a_command_that_wakes_its_own_agent_is_held_in_the_end(desk: "Desk") -> None:
+    """It comes through the agent's socket and names no turn: the chain goes on all the same."""
+    desk.adjust(hops=5)
+    desk.send("operator", "iris")
+    chained: list[Mail] = []
+    for n in range(5):
+        begun = desk.begin("iris")
+        if n % 2:  # what a turn left running in the background wakes it when it has ended
+            desk.end(begun)
+            desk.now += 60
+        sent = desk.send("iris", "iris", provenance=Provenance.OUTSIDE, own_token=True, kind=Kind.WAKE)
+        desk.end(begun)
+        desk.now += 1
+        chained.append(desk.mail(sent.id))
+    assert [mail.hops for mail in chained] == [1, 2, 3, 4, 5]
+    assert chained[-1].why == "5 hops without input from outside"
+
+
+def test_what_an_agent_was_given_is_remembered_by_its_longest_chain_until_it_is_quiet(desk: "Desk") -> None:
+    """A short message does not make it forget, and does not keep the memory alive either."""
+    chain(desk, 2)
+    desk.end(desk.begin("iris"))
+    desk.now += 400
+    desk.send("operator", "iris")
+    desk.end(desk.begin("iris"))
+    assert client_hops(desk) == 3
+    desk.now += 300
+    assert client_hops(desk) == 0
+    desk.send("operator", "iris")
+    desk.end(desk.begin("iris"))
+    assert client_hops(desk) == 1
 
 
 # --- one pair --------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """How a turn begins, what it takes in hand, and who comes first."""
 
 import itertools
+import random
 from typing import TYPE_CHECKING
 
 import pytest
@@ -25,6 +26,7 @@ from hive.protocol.commands import (
 from hive.protocol.mail import Kind, Priority, Provenance, Redelivery, State
 from hive.protocol.outcome import Outcome
 from hive.protocol.parking import Reason
+from hive.store import slots
 
 if TYPE_CHECKING:
     from tests.store.mail.conftest import Desk
@@ -334,6 +336,21 @@ def test_who_cannot_begin_holds_up_nobody_in_the_line(desk: "Desk") -> None:
     desk.begin("rose")
     desk.do(Resume("iris"))
     assert isinstance(desk.do(BeginTurn("iris", 1)), NotBegun)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_nobody_passes_the_line_where_it_would_have_to_be_asked(desk: "Desk", seed: int) -> None:
+    """Whenever slots are said to be enough without a look at the line, all of the line fits into them."""
+    chance = random.Random(seed)
+    names = ("boss", "iris", "rose")
+    for _ in range(chance.randrange(1, 6)):
+        desk.send("operator", chance.choice(names), not_before=chance.choice([None, desk.now + 9]))
+    for name in chance.sample(names, 2):
+        desk.do(Pause(name))
+    enough = [free for free in range(5) if slots.are_enough(desk.tx(), free)]
+    line = slots.line(desk.tx(), 10)
+    assert enough == list(range(min(enough), 5)), "who has enough has enough with more"
+    assert min(enough) in range(max(1, len(line)), len(names) + 1)
 
 
 @pytest.mark.parametrize("what", ["a note that rides along", "delayed mail", "blocked mail"])
