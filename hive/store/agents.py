@@ -31,7 +31,7 @@ def add_agent(tx: Transaction, command: AddAgent) -> None:
         "INSERT INTO agent (name, settings, added_at, batch_limit, idle_since) VALUES (?1, ?2, ?3, ?4, ?3)"
         " ON CONFLICT (name) DO UPDATE SET settings = ?2, added_at = ?3, batch_limit = ?4, idle_since = ?3,"
         " removed_at = NULL, status = '', status_at = NULL, client_token = NULL, client_seen_at = NULL,"
-        " failures = 0, dead_in_a_row = 0, interruptions = 0",
+        " failures = 0, dead_in_a_row = 0, interruptions = 0, heard_hops = 0, heard_at = 0",
         *(command.name, rows.settings_text(command.settings), tx.now, tx.limits.batch_messages),
     )
     settings = asdict(command.settings)

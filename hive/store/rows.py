@@ -12,12 +12,22 @@ import attrs
 from hive.protocol.commands import Settings
 from hive.protocol.errors import NotFound
 from hive.protocol.mail import Kind, Mail, Priority, Provenance, State
-from hive.protocol.names import MANAGER, NAME, OPERATOR, near
+from hive.protocol.names import EVERYONE, MANAGER, NAME, OPERATOR, SYSTEM, near
 from hive.store.texts import storable
 from hive.store.transaction import Transaction
 
 DIGITS = 18
 """The longest message number that is looked up: SQLite's integers end at 19 digits."""
+
+NAMES_TOLD = 20
+"""So many agents an error lists, when no name is near."""
+
+MEANT = {
+    "all": f"For everybody, write to `{EVERYONE}`.",
+    "hive": "That is hive itself, which reads no mail; the operator does.",
+    SYSTEM: "That is hive itself, which reads no mail; the operator does.",
+}
+"""Whom a reserved name stands for; `operator` does get mail."""
 
 Counter = Literal["accepted", "done", "dead"]
 
@@ -120,11 +130,24 @@ def manager_name(tx: Transaction) -> str | None:
 
 
 def no_such_recipient(tx: Transaction, name: str) -> NotFound:
-    """The refusal for a name nobody bears."""
+    """The refusal for a name nobody bears, in words for a model and for a person alike."""
     similar = near(name, (*live_names(tx), OPERATOR, MANAGER))
-    meant = f"Did you mean {' or '.join(similar)}?"
-    hint = meant if similar else "The tool `agents` lists whom you can reach."
+    if name in MEANT:
+        hint = MEANT[name]
+    elif similar:
+        hint = f"Did you mean {' or '.join(similar)}?"
+    else:
+        hint = whom_there_is(tx)
     return NotFound(f"There is no agent {name[:40]!r}. {hint}")
+
+
+def whom_there_is(tx: Transaction) -> str:
+    """The agents one can write to, as a sentence; the first of them where there are many."""
+    names = live_names(tx)
+    if not names:
+        return "This hive has no agents yet."
+    more = f" and {len(names) - NAMES_TOLD} more" if len(names) > NAMES_TOLD else ""
+    return f"There are: {', '.join(names[:NAMES_TOLD])}{more}."
 
 
 def open_turn_of(tx: Transaction, agent: str) -> sqlite3.Row | None:

@@ -46,7 +46,7 @@ def recipient(tx: Transaction, to: str) -> str:
     if to == MANAGER:
         name = rows.manager_name(tx)
         if name is None:
-            raise NotFound("This hive has no manager; the tool `agents` lists whom you can reach.")
+            raise NotFound(f"This hive has no manager. {rows.whom_there_is(tx)}")
         return name
     if not rows.is_live(tx, to):
         raise rows.no_such_recipient(tx, to)

@@ -19,6 +19,7 @@ from hive.protocol.mail import (
 )
 from hive.protocol.outcome import Outcome
 from hive.protocol.parking import Reason
+from hive.store import rows
 
 if TYPE_CHECKING:
     from tests.store.mail.conftest import Desk
@@ -60,10 +61,10 @@ def test_a_reply_to_nothing_is_refused(desk: "Desk", ref: str) -> None:
         ("irsi", "Did you mean iris"),
         ("Iris", "Did you mean iris"),
         ("opertor", "operator"),
-        ("zzzzzzzz", "`agents` lists"),
-        ("system", "There is no agent 'system'"),
-        ("hive", "There is no agent 'hive'"),
-        ("all", "There is no agent 'all'"),
+        ("zzzzzzzz", "There are: boss, iris, rose\\.$"),
+        ("system", "There is no agent 'system'. That is hive itself"),
+        ("hive", "There is no agent 'hive'. That is hive itself"),
+        ("all", "There is no agent 'all'. For everybody, write to `\\*`"),
         ("", "There is no agent ''"),
         ("\ud800", "There is no agent"),
     ],
@@ -73,6 +74,19 @@ def test_unknown_and_reserved_names_are_refused_with_near_ones(desk: "Desk", to:
     with pytest.raises(NotFound, match=hint):
         desk.send("rose", to)
     assert desk.value("SELECT count(*) FROM message") == 0
+
+
+def test_where_no_name_is_near_the_first_of_all_are_listed(desk: "Desk") -> None:
+    """A hundred names would drown the sentence; none at all is a sentence of its own."""
+    desk.add(*[f"a{n:02}" for n in range(20)])
+    with pytest.raises(NotFound, match=r"There are: a00, .*, a19 and 3 more\.$"):
+        desk.send("rose", "zzzzzzzz")
+    for name in rows.live_names(desk.tx()):
+        desk.do(RemoveAgent(name))
+    with pytest.raises(NotFound, match="no agents yet"):
+        desk.send("operator", "zzzzzzzz")
+    with pytest.raises(NotFound, match=r"has no manager. This hive has no agents yet."):
+        desk.send("operator", "manager")
 
 
 def test_a_removed_agent_neither_gets_nor_sends_mail(desk: "Desk") -> None:
