@@ -31,7 +31,6 @@ WHERE recipient = :recipient AND number < :before
   AND (:text = '' OR instr(lower(body), :text) OR instr(lower(sender), :text))
 ORDER BY number DESC LIMIT :limit
 """
-SENT = "SELECT * FROM message INDEXED BY message_sent WHERE sender = ? ORDER BY number DESC LIMIT ?"
 DEAD = "SELECT * FROM message INDEXED BY message_dead WHERE state = 'dead' ORDER BY number DESC LIMIT ?"
 UNFINISHED = """
 SELECT * FROM message INDEXED BY message_ready WHERE state = 'ready'
@@ -46,7 +45,12 @@ SELECT * FROM message INDEXED BY message_unread
 WHERE recipient = 'operator' AND read_at IS NULL AND state = 'ready' ORDER BY number DESC LIMIT ?
 """
 OPEN_TURNS = "SELECT * FROM turn INDEXED BY turn_open WHERE ended_at IS NULL ORDER BY number"
-THREAD = "SELECT * FROM message INDEXED BY message_thread WHERE thread = ? ORDER BY number"
+THREAD = """
+SELECT * FROM message WHERE id = :thread
+UNION ALL
+SELECT * FROM message INDEXED BY message_replies WHERE thread = :thread AND thread <> id
+ORDER BY number
+"""
 STORY = """
 SELECT * FROM journal INDEXED BY journal_subject WHERE subject = ? AND type LIKE 'msg.%' ORDER BY seq
 """
@@ -114,11 +118,6 @@ def _page(rows: Iterable[sqlite3.Row], limit: int) -> MailPage:
     return MailPage(mail[:limit], more=len(mail) > limit)
 
 
-def sent_by(db: sqlite3.Connection, sender: str, limit: int) -> tuple[Mail, ...]:
-    """What one sender has sent, newest first."""
-    return tuple(map(mail_of, db.execute(SENT, (sender, limit))))
-
-
 def dead(db: sqlite3.Connection, limit: int) -> tuple[Mail, ...]:
     """Dead letters, newest first."""
     return tuple(map(mail_of, db.execute(DEAD, (limit,))))
@@ -136,7 +135,7 @@ def unread(db: sqlite3.Connection, limit: int) -> tuple[Mail, ...]:
 
 def thread(db: sqlite3.Connection, name: str) -> tuple[Mail, ...]:
     """One conversation, oldest first."""
-    return tuple(map(mail_of, db.execute(THREAD, (name,))))
+    return tuple(map(mail_of, db.execute(THREAD, {"thread": name})))
 
 
 def is_party_to(db: sqlite3.Connection, sha256: str, identity: str) -> bool:

@@ -102,10 +102,6 @@ class Reader(Protocol):
         """One recipient's mail, newest first; `text` is searched for in bodies, ids and senders."""
         ...
 
-    def sent_by(self, sender: str, *, limit: int = 50) -> tuple[Mail, ...]:
-        """Newest first."""
-        ...
-
     def traffic(self, *, before: int | None = None, limit: int = 500) -> MailPage:
         """All mail, newest first."""
         ...

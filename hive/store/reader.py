@@ -195,10 +195,6 @@ class SqliteReader:
         """A page of one recipient's mail, newest first; `text` is looked for in bodies and senders."""
         return history.mailbox(self._db, recipient, history.Search(states, text, before, limit))
 
-    def sent_by(self, sender: str, *, limit: int = 50) -> tuple[Mail, ...]:
-        """What one sender has sent, newest first."""
-        return history.sent_by(self._db, sender, limit)
-
     def traffic(self, *, before: int | None = None, limit: int = 500) -> MailPage:
         """Everybody's mail, newest first."""
         return history.traffic(self._db, before, limit)

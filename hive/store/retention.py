@@ -30,8 +30,10 @@ DELETE FROM stream WHERE (agent, n) IN (
 OLD_MAIL = """
 SELECT number, recipient, attachment FROM message AS old INDEXED BY message_done
 WHERE state = 'done' AND settled_at <= ? AND NOT EXISTS (
-  SELECT 1 FROM message INDEXED BY message_thread
-  WHERE thread = old.thread AND state IN ('ready', 'claimed', 'blocked'))
+  SELECT 1 FROM message INDEXED BY message_replies
+  WHERE thread = old.thread AND thread <> id AND state IN ('ready', 'claimed', 'blocked'))
+  AND NOT EXISTS (
+  SELECT 1 FROM message AS first WHERE id = old.thread AND first.state IN ('ready', 'claimed', 'blocked'))
 ORDER BY settled_at LIMIT ?
 """
 ORPHANED = """

@@ -153,7 +153,10 @@ CREATE TABLE web_session (
 """
 
 
-HEARD = """
+SEND_LESS = """
+DROP INDEX message_sent;
+DROP INDEX message_thread;
+CREATE INDEX message_replies ON message (thread, number) WHERE thread <> id;
 ALTER TABLE agent ADD COLUMN heard_hops INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE agent ADD COLUMN heard_at REAL NOT NULL DEFAULT 0;
 CREATE INDEX message_riding ON message (recipient, number) WHERE state = 'ready' AND wakes = 0
@@ -167,6 +170,6 @@ def m001_spine(db: Database) -> None:
 
 
 @migrations()
-def m002_heard(db: Database) -> None:
-    """How long the chain is behind what an agent was given lately; the notes that ride along."""
-    run_script(db, HEARD)
+def m002_send_less(db: Database) -> None:
+    """Fewer indexes for every message, one for notes that ride along; what an agent was given lately."""
+    run_script(db, SEND_LESS)

@@ -85,7 +85,7 @@ def test_a_backup_of_a_newer_hive_leaves_no_target(desk: Desk, tmp_path: Path) -
     copy, target = tmp_path / "copy", tmp_path / "restored"
     backup(desk.store.path, copy)
     db = sqlite3.connect(copy)
-    db.execute("UPDATE _sqlite_migrations SET name = 'm999_later' WHERE name = 'm002_heard'")
+    db.execute("UPDATE _sqlite_migrations SET name = 'm999_later' WHERE name = 'm002_send_less'")
     db.commit()
     db.close()
     with pytest.raises(Unusable, match="newer"):

@@ -1,14 +1,16 @@
 """A file is ours, whole and of a schema we know, or it is refused in one sentence and left as it was."""
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from sqlite_utils import Database, Migrations
 
-from hive.protocol.commands import ExpireLeases
+from hive.protocol.commands import BeginTurn, ExpireLeases, Settings, TurnBegun
 from hive.store.handlers import HANDLERS
 from hive.store.opening import Unusable, open_database
+from hive.store.rows import settings_text
 from hive.store.schema import migrations
 from hive.store.sqlite import open_store
 from hive.store.transaction import Transaction
@@ -75,6 +77,30 @@ def test_a_pending_migration_comes_after_a_copy(tmp_path: Path) -> None:
     assert value(copy, "SELECT count(*) FROM message") == 1
     assert value(copy, "PRAGMA integrity_check") == "ok"
     assert not list(tmp_path.glob("*.partial"))
+
+
+@pytest.mark.parametrize("known", range(1, len(migrations._migrations)))
+def test_a_hive_of_every_older_schema_is_opened_and_goes_on(tmp_path: Path, known: int) -> None:
+    """What it held is there, and mail can be sent and read at once."""
+    older = Migrations("hive")
+    older._migrations = migrations._migrations[:known]
+    path = tmp_path / "hive.sqlite3"
+    with closing(open_database(path, World().random, older)) as db:
+        db.execute(
+            "INSERT INTO agent (name, settings, added_at) VALUES ('otto', ?, 0)", (settings_text(Settings()),)
+        )
+        db.execute(
+            "INSERT INTO message (id, sender, recipient, kind, size, thread, provenance, state, created_at,"
+            " ready_at, body) VALUES ('m-1', 'operator', 'otto', 'message', 3, 'm-1', 'operator', 'ready',"
+            " 0, 0, 'old')"
+        )
+        db.execute("INSERT INTO tally (agent, accepted) VALUES ('otto', 1)")
+    with open_desk(tmp_path) as desk:
+        desk.send("otto", "new")
+        assert [mail.body for mail in desk.reader.thread("m-1")] == ["old"]
+        begun = desk.do(BeginTurn("otto", 1))
+        assert isinstance(begun, TurnBegun)
+        assert [held.mail.body for held in begun.messages] == ["old", "new"]
 
 
 def test_a_migration_that_fails_changes_nothing(tmp_path: Path) -> None:

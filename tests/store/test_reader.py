@@ -149,7 +149,7 @@ def test_a_search_goes_back_so_far_and_no_further(desk: Desk, monkeypatch: pytes
     assert len(desk.reader.mailbox("iris", limit=4).mail) == 4
 
 
-def test_traffic_threads_dead_letters_and_what_was_sent(desk: Desk) -> None:
+def test_traffic_threads_and_dead_letters(desk: Desk) -> None:
     """Each is a projection of the same table."""
     first = desk.send("iris", "question", sender="rosa")
     desk.send("rosa", "answer", sender="iris", reply=first)
@@ -157,7 +157,6 @@ def test_traffic_threads_dead_letters_and_what_was_sent(desk: Desk) -> None:
     traffic = desk.reader.traffic()
     assert [mail.body for mail in desk.reader.thread(first)] == ["question", "answer", traffic.mail[0].body]
     assert [mail.number for mail in desk.reader.dead()] == [1]
-    assert [mail.number for mail in desk.reader.sent_by("iris")] == [2]
     assert [mail.number for mail in traffic.mail] == sorted(
         (mail.number for mail in traffic.mail), reverse=True
     )
@@ -303,7 +302,8 @@ HOT = {
     if name.isupper() and isinstance(value, str) and ("SELECT" in value)
 }
 PARAMETERS = (
-    "code agent now recipient before states searched text limit since identity sha256 grace shown recent"
+    "code agent now recipient before states searched text limit since identity sha256 grace shown"
+    " recent thread"
 )
 WALKING = {
     "NEWS": "along the journal from its end, as far as the grace goes back",
