@@ -290,7 +290,7 @@ VERBS: tuple[Verb, ...] = (
                 option=True,
                 required=False,
                 many=True,
-                choices=RESUMABLE,
+                choices=tuple(reason.value for reason in RESUMABLE),
             ),
         ),
         wire="agent.resume",

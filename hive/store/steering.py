@@ -59,7 +59,7 @@ def _halt(tx: Transaction, agent: str | None, reason: Reason, *, now: bool, by: 
 
 
 def _halt_one(tx: Transaction, name: str, reason: Reason, *, now: bool, by: str) -> bool:
-    changed = set_reason(tx, name, reason, detail=f"by {by}")
+    changed = set_reason(tx, name, reason, detail="" if by == OPERATOR else f"by {by}")
     turn = open_turn_of(tx, name)
     if now and turn is not None and turn["stop_requested"] is None:
         _request_stop(tx, turn, "requeue", by)

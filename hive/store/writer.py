@@ -201,7 +201,7 @@ class Writer:
     # --- the queue -------------------------------------------------------------------------------
 
     def _enqueue(self, command: Command[T], once: Once | None, promise: Promise) -> PendingTicket[T]:
-        ticket = PendingTicket[T](partial(self._give_back, command))
+        ticket: PendingTicket[T] = PendingTicket(partial(self._give_back, command))
         if self.closed:
             ticket.fail(StoreUnavailable(STOPPING))
         elif self.refusing and promise is not Promise.VERDICT:

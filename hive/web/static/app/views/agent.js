@@ -5,7 +5,7 @@ import { useEffect } from "../../vendor/hooks.js";
 import { client, journal, loaded, now, state } from "../page.js";
 import { STREAM } from "../lane.js";
 import { unfinished } from "../rows.js";
-import { count, duration, inForce, parkedWords, standing, stopwatch, took } from "../words.js";
+import { count, duration, inForce, needsYou, parkedWords, standing, stopwatch, took } from "../words.js";
 import { Act, Unpark } from "./act.js";
 import { Composer } from "./composer.js";
 import { MessageRow } from "./overview.js";
@@ -57,7 +57,7 @@ function Head({ agent }) {
         <span class="chip hide-m">${agent.settings.backend}</span>
         <div class="acts">
           ${turn ? html`<${Act} name="turn.cancel" args=${{ ...who, turn: turn.number }} class="danger"><${Icon} name="i-stop" size="sm" />${turn.stop ? "Stopping" : "Cancel turn"}<//>` : null}
-          ${parked.map((one) => html`<${Unpark} key=${one.reason} agent=${agent.name} reason=${one.reason} class=${glyph === "waiting" ? "honey" : ""} />`)}
+          ${parked.map((one) => html`<${Unpark} key=${one.reason} agent=${agent.name} reason=${one.reason} class=${needsYou(parkedWords(one.reason)) ? "honey" : ""} />`)}
           ${halted ? null : html`<${Act} key="pause" name="agent.pause" args=${who}><${Icon} name="i-pause" size="sm" />Pause<//>`}
         </div>
       </div>
