@@ -160,7 +160,8 @@ def end_turn(tx: Transaction, command: EndTurn) -> None:
     if turn is None:
         return
     _mark(tx, command.turn, command.seen)
-    if command.outcome is Outcome.CANCELLED and turn["stop_requested"] == "requeue":
+    # Interrupted: the box that the same person stopped was gone before the backend could be asked.
+    if turn["stop_requested"] == "requeue" and command.outcome in (Outcome.CANCELLED, Outcome.INTERRUPTED):
         command = evolve(command, outcome=Outcome.REQUEUED)
     end(tx, turn, command)
 

@@ -4,7 +4,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hive.protocol.commands import CancelTurn, EndTurn, Kick, Pause, RemoveAgent, Resume, Resumed, Usage
+from hive.protocol.commands import (
+    CancelTurn,
+    EndTurn,
+    Kick,
+    Pause,
+    RemoveAgent,
+    Resume,
+    Resumed,
+    Usage,
+    Withdraw,
+)
 from hive.protocol.mail import Kind, Mail, Priority, Provenance, State
 from hive.protocol.outcome import CONSEQUENCES, Outcome, Settlement, backoff_seconds
 from hive.protocol.parking import EXITS, Reason
@@ -206,7 +216,7 @@ def test_an_interrupted_turn_that_had_given_its_mail_back_is_counted_too(desk: "
     desk.adjust(interruptions=1)
     desk.send("operator", "iris")
     begun = desk.begin("iris")
-    desk.db.execute("UPDATE turn SET stop_requested = 'requeue'")
+    desk.do(Withdraw(begun.turn, tuple(held.mail.number for held in begun.messages)))
     desk.do(EndTurn(begun.turn, Outcome.INTERRUPTED))
     assert desk.parked("iris") == {"interrupted"}
 
@@ -277,6 +287,7 @@ def test_a_note_about_much_mail_stays_short(desk: "Desk") -> None:
     [
         (True, Outcome.CANCELLED, State.READY),
         (False, Outcome.CANCELLED, State.DONE),
+        (True, Outcome.INTERRUPTED, State.READY),
         (True, Outcome.OK, State.DONE),
         (False, Outcome.CRASHED, State.READY),
     ],
@@ -290,8 +301,10 @@ def test_how_a_turn_was_asked_to_stop_decides_what_cancelled_means(
     desk.do(CancelTurn("iris", requeue=requeue))
     desk.end(begun, outcome)
     assert desk.mail(sent.id).state is state
-    expected = Outcome.REQUEUED if requeue and outcome is Outcome.CANCELLED else outcome
+    stopped = outcome in (Outcome.CANCELLED, Outcome.INTERRUPTED)
+    expected = Outcome.REQUEUED if requeue and stopped else outcome
     assert desk.value("SELECT outcome FROM turn") == expected
+    assert desk.value("SELECT interruptions FROM agent WHERE name = 'iris'") == 0
 
 
 def test_a_pause_now_interrupts_and_requeues(desk: "Desk") -> None:
