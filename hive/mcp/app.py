@@ -15,6 +15,7 @@ import trio
 from attrs import define, field
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import AccessToken
+from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
 from hive.mcp.delivery import Delivery
@@ -84,8 +85,9 @@ class EndpointApp:
             if knock.target and knock.target[1] is Service.WAKE:
                 await receive_wake(incarnation.desk, scope, hear, say)
             else:
-                # A session that ends under a late notification; the SDK has answered it and fails afterwards.
-                with suppress(anyio.ClosedResourceError):
+                # A session that ends under a late notification: the SDK has answered it and fails afterwards.
+                # A client that leaves in the middle of its request: there is nobody to answer.
+                with suppress(anyio.ClosedResourceError, ClientDisconnect):
                     await manager.handle_request(scope, hear, say)
         finally:
             delivery.lose()

@@ -34,6 +34,12 @@ class Faults:
     cut_read: int | None = None
     """Which of these reads meets a connection error."""
 
+    answers: int = 0
+    """How often the endpoint has answered a call."""
+
+    lost_answer: int | None = None
+    """Which of these answers is lost on its way, after the endpoint has written it."""
+
     failures: dict[str, list[Result]] = field(factory=dict)
     """How the next turns of an agent end, whatever its backend says."""
 
@@ -44,6 +50,11 @@ class Faults:
         """Called at every commit of the store."""
         if self.disk_full:
             raise sqlite3.OperationalError("database or disk is full")
+
+    def loses_this_answer(self) -> bool:
+        """Called at every answer of the endpoint: whether its client never reads it."""
+        self.answers += 1
+        return self.answers == self.lost_answer
 
     def falsified(self, agent: str, event: TurnEvent) -> TurnEvent:
         """The event, or what a test wants to see in place of a result."""

@@ -1,12 +1,12 @@
 """A whole hive in virtual time: the real store, actors and scripted agents, and a hand that kills them.
 
-The rule kept here: nothing is faked that promises anything.  Boxes are in memory and tools are called in
-process; the store, the tree and the turns are those that run in production.  After every commit the
-invariants are checked.
+The rule kept here: nothing is faked that promises anything.  Boxes are in memory, and so is the network
+between an agent's client and its endpoint; the store, the tree, the turns and the endpoint are those that
+run in production.  After every commit the invariants are checked.
 """
 
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
@@ -19,9 +19,11 @@ from hive.actors import (
     ActorCrashed,
     ActorSnapshot,
     ActorStopped,
+    ChildSpec,
     Hive,
     HiveError,
     NoSuchActor,
+    StartChild,
     SupervisorSnapshot,
 )
 from hive.actors.boxes import Boxes
@@ -42,11 +44,15 @@ from hive.actors.turn import Parts
 from hive.agents.backend import Backend
 from hive.agents.registry import BackendParts, make_backend
 from hive.agents.shell import ShellAnswer
-from hive.agents.tokens import CliSession, Sessions
-from hive.agents.tools import ToolAnswer, Tools, ToolsDown
+from hive.agents.tokens import Sessions
 from hive.containers.fake import FakeDriver
 from hive.containers.port import Box, BoxDown
-from hive.protocol.commands import AddAgent, ClaimIntoTurn, Command, Once, Send, Settings
+from hive.mcp.app import EndpointApp
+from hive.mcp.parts import McpParts
+from hive.mcp.server import Incarnation
+from hive.mcp.serving import CHILD as MCP
+from hive.mcp.tools import TOOLS
+from hive.protocol.commands import AddAgent, Command, Once, Send, Settings
 from hive.protocol.errors import HiveRefusal, StoreUnavailable
 from hive.protocol.limits import Limits
 from hive.protocol.mail import Accepted, Mail, Provenance
@@ -55,6 +61,7 @@ from hive.protocol.views import AgentView, JournalRow, StreamView, Violation
 from hive.store.batch import Handlers
 from hive.store.handlers import HANDLERS
 from hive.store.sqlite import SqliteStore, open_store
+from hive.testing.endpoint import Endpoint, Network
 from hive.testing.faults import CutBackend, Faults, SeededPauses
 from hive.testing.simulate import Simulation, simulate
 
@@ -65,48 +72,6 @@ AGAIN_SECONDS = 0.25
 
 CLIENT_SECONDS = 120.0
 """How long a client goes on asking before its test fails."""
-
-
-@frozen
-class SwarmTools:
-    """The tools of a scripted agent, without an endpoint between: `send` and `recv`."""
-
-    swarm: "Swarm"
-    session: CliSession
-
-    async def call(self, name: str, arguments: Mapping[str, object]) -> ToolAnswer:
-        """Call a tool.  Raises `ToolsDown` while the endpoint is cut off."""
-        if trio.current_time() < self.swarm.faults.tools_back_at:
-            raise ToolsDown("the endpoint of this swarm was cut off by its test")
-        self.session.confirm()
-        try:
-            return await self._call(name, {key: str(value) for key, value in arguments.items()})
-        except HiveRefusal as refusal:
-            return ToolAnswer(refusal.text, ok=False)
-
-    async def _call(self, name: str, arguments: Mapping[str, str]) -> ToolAnswer:
-        if name == "recv":
-            return await self._recv()
-        if name != "send":
-            return ToolAnswer(f"there is no tool {name!r}", ok=False)
-        send = Send(
-            sender=self.session.agent,
-            provenance=Provenance.AGENT,
-            turn=self.session.turn,
-            own_token=True,
-            to=arguments["to"],
-            body=arguments["body"],
-            in_reply_to=arguments.get("in_reply_to"),
-        )
-        answer = await self.swarm.perform(send)
-        return ToolAnswer(", ".join(one.id for one in answer.accepted))
-
-    async def _recv(self) -> ToolAnswer:
-        if self.session.turn is None:
-            return ToolAnswer("no turn runs", ok=False)
-        claimed = await self.swarm.perform(ClaimIntoTurn(self.session.turn))
-        self.session.unconfirmed.update(one.mail.number for one in claimed)
-        return ToolAnswer("\n".join(one.mail.body for one in claimed) or "nothing waits")
 
 
 class NoShell:
@@ -149,17 +114,25 @@ class Swarm:
     backends: dict[str, Backend] = field(factory=dict)
     """Backends of a test's own, by the word in an agent's settings."""
 
+    visitors: list[Callable[[SqliteStore], None]] = field(factory=list)
+    """Each is shown every store that is opened, once it is recovered and before anybody works on it."""
+
     boxes: FakeDriver = field(init=False)
     faults: Faults = field(factory=Faults, init=False)
     journal: list[JournalRow] = field(factory=list, init=False)
     violations: list[Violation] = field(factory=list, init=False)
     boots: int = field(default=0, init=False)
+    network: Network = field(init=False)
+    endpoint_errors: list[BaseException] = field(factory=list, init=False)
+    """What went wrong inside the endpoint and was nobody's death."""
+
     _daemon: Daemon | None = field(default=None, init=False)
     _up: trio.Event = field(factory=trio.Event, init=False)
     _keys: int = field(default=0, init=False)
 
     def __attrs_post_init__(self) -> None:
-        """Make the boxes, which outlive every daemon's memory of them."""
+        """Make the boxes and the network, which outlive every daemon."""
+        self.network = Network(self.faults)
         self.boxes = FakeDriver(self.directory, self._pause)
 
     async def _pause(self, _where: str) -> None:
@@ -190,11 +163,14 @@ class Swarm:
             store.hints.deaf = self.deaf
             store.subscribe(self._on_commit)
             await begin_boot(store, "simulated")
+            for visit in self.visitors:
+                visit(store)
             self.boots += 1
             boxes = Boxes(store, {"fake": self.boxes, "subprocess": self.boxes})
             parts = self._parts(store, boxes)
             try:
                 async with self.simulation.hive(*core_specs(store, parts)) as hive:
+                    await self._open_endpoint(parts, hive)
                     self._daemon = Daemon(store, hive, boxes, scope)
                     self._up.set()
                     await trio.sleep_forever()
@@ -215,12 +191,30 @@ class Swarm:
     def _backend(self, settings: Settings) -> Backend:
         if settings.backend in self.backends:
             return self.backends[settings.backend]
-        parts = BackendParts(self._open_tools, NoShell(), self.simulation.wall)
+        tools = self.network.tools(lambda: f"use-{self.simulation.random.getrandbits(64):016x}")
+        parts = BackendParts(tools, NoShell(), self.simulation.wall)
         return CutBackend(make_backend(settings.backend, parts), self.faults)
 
-    @asynccontextmanager
-    async def _open_tools(self, session: CliSession) -> AsyncIterator[Tools]:
-        yield SwarmTools(self, session)
+    async def _open_endpoint(self, parts: Parts, hive: Hive) -> None:
+        mcp = McpParts(
+            store=parts.store,
+            broker=hive.ref(BROKER),
+            sessions=parts.sessions,
+            hints=parts.hints,
+            wall=parts.wall,
+            version="simulated",
+            limits=parts.limits,
+            on_error=self._on_endpoint_error,
+        )
+        # Looking for installed tools takes longer than the rest of the start, and there are none.
+        app = EndpointApp(mcp, incarnate=lambda parts: Incarnation(parts, TOOLS))
+        endpoint = Endpoint(app, self.network, self._on_endpoint_error)
+        await hive.root.ask(StartChild(ChildSpec(MCP, lambda: endpoint)))
+
+    def _on_endpoint_error(self, error: BaseException) -> None:
+        # That somebody it asked is dead is what the endpoint is told all the time here.
+        if not isinstance(error, HiveError | trio.TooSlowError):
+            self.endpoint_errors.append(error)
 
     def _on_commit(self, rows: Sequence[JournalRow], _stream: Sequence[tuple[str, StreamView]]) -> None:
         self.journal.extend(rows)
@@ -370,8 +364,13 @@ class Swarm:
             reading.cancel(reason="cut by the test")
 
     def cut_tools(self, seconds: float = 1.0) -> None:
-        """Let no agent reach its tools for so long."""
+        """Break every connection to the endpoint, and let no agent make a new one for so long."""
         self.faults.tools_back_at = trio.current_time() + seconds
+        self.network.cut()
+
+    def kill_endpoint(self) -> None:
+        """Kill the child that serves the agents' tools."""
+        self.kill_actor(MCP)
 
     def kill_box(self, agent: str) -> None:
         """Break an agent's box."""
@@ -422,6 +421,7 @@ async def open_swarm(swarm: Swarm) -> AsyncIterator[Swarm]:
             swarm.violations.extend(swarm.store.reader.violations(grace=swarm.grace, deep=True))
         nursery.cancel_scope.cancel(reason="the story is over")
     assert not swarm.violations, swarm.violations[0].text
+    assert not swarm.endpoint_errors, repr(swarm.endpoint_errors[0])
 
 
 @contextmanager
