@@ -31,9 +31,11 @@ class Desk:
         return self.store.reader
 
     def do(self, command: Command[T], once: Once | None = None) -> T:
-        """Commit it and return its answer, or raise its refusal."""
+        """Commit it, tell the store's subscribers, and return its answer or raise its refusal."""
         result = self.store._committer.commit([Asked(command, once, command.promise)])  # noqa: SLF001
         assert isinstance(result, Committed), result
+        for subscriber in tuple(self.store._writer._subscribers):  # noqa: SLF001
+            subscriber(result.journal, result.stream)
         match result.outcomes[0]:
             case Failure(error):
                 raise error

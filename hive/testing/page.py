@@ -7,6 +7,7 @@ only the next event is applied, and a snapshot replaces everything.
 import json
 import random
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from typing import Any, Final, NoReturn, cast
 
 from attrs import define, field
@@ -74,6 +75,13 @@ class Page:
         self._connection = Connection(OPERATOR, parts)
         self.said(self._connection.receive(wire.frame("hello", **self.hello())))
         self.read()
+
+    def remembered(self) -> "Page":
+        """What a client that loses its connection now will come back with."""
+        memory = Page()
+        memory.log_id, memory.at = self.log_id, self.at
+        memory.messages, memory.turns = deepcopy(self.messages), deepcopy(self.turns)
+        return memory
 
     @staticmethod
     def said(deed: object) -> None:

@@ -1,19 +1,22 @@
 """A cut of the power loses what was not synced, and nothing that was promised.
 
 A killed process does not show this: the kernel still writes what it was given.  So the log is cut by hand,
-at every kind of place behind the last acknowledged send: what was synced is before the cut.
+at every kind of place behind the last acknowledged send: what was synced is before the cut.  Pages that were
+open before the cut come back with what they remember, which the cut may have taken from the hive.
 """
 
 import shutil
+from collections import Counter
 from pathlib import Path
 from random import Random
 
 import pytest
-from attrs import frozen
+from attrs import define, field, frozen
 
 from hive.protocol.commands import Ack, BeginTurn, ClaimIntoTurn, EndTurn, Lease, TurnBegun
 from hive.protocol.outcome import Outcome
 from hive.testing.desk import Desk, open_desk
+from hive.testing.page import Page, looking_parts
 from hive.testing.store_contract import World
 
 HISTORIES = 8
@@ -34,6 +37,29 @@ class History:
     """Bytes of the log that were on the disk when the last send was acknowledged."""
 
     acknowledged: tuple[str, ...]
+    early: tuple[Page, ...]
+    """Pages whose connection was lost before the last send."""
+
+    late: tuple[Page, ...]
+    """Pages that had seen what was not synced."""
+
+
+@define
+class Onlooker:
+    """A page that reads along, and what it would have come back with at each moment."""
+
+    page: Page = field(factory=Page)
+    memories: list[Page] = field(factory=list)
+
+    def follow(self, desk: Desk) -> None:
+        """Look at a hive from now on."""
+        self.page.connect(looking_parts(desk.store, desk.world.wall))
+        desk.store.subscribe(self.read)
+
+    def read(self, _rows: object, _stream: object) -> None:
+        """Keep what is known after every commit."""
+        self.page.read()
+        self.memories.append(self.page.remembered())
 
 
 def live(desk: Desk, chance: Random, steps: int) -> list[str]:
@@ -76,24 +102,28 @@ def lived(folder: Path, chance: Random) -> History:
     running, cut = folder / "running", folder / "cut"
     running.mkdir()
     cut.mkdir()
+    onlooker = Onlooker()
     with open_desk(running) as desk:
+        onlooker.follow(desk)
         acknowledged = live(desk, chance, steps=40)
+        early = tuple(onlooker.memories)
         acknowledged.append(desk.send("iris", "the last promise"))
         synced = desk.store.path.with_name("hive.sqlite3-wal").stat().st_size
+        onlooker.memories.clear()
         after_the_last_send(desk, chance)
         for name in ("hive.sqlite3", "hive.sqlite3-wal"):
             shutil.copy(running / name, cut / name)
-    return History(cut, synced, tuple(acknowledged))
+    return History(cut, synced, tuple(acknowledged), early, tuple(onlooker.memories))
 
 
 @pytest.mark.parametrize("seed", range(HISTORIES))
 def test_no_acknowledged_send_is_lost_wherever_the_log_is_cut(tmp_path: Path, seed: int) -> None:
-    """All of them are there, every invariant holds, and the journal is a prefix of what was."""
+    """All of them are there, every invariant holds, the journal is a prefix of what was, and pages go on."""
     chance = Random(seed)
     history = lived(tmp_path, chance)
     size = (history.folder / "hive.sqlite3-wal").stat().st_size
     assert history.synced < size, "there is something to lose"
-    lengths = []
+    lengths, came_back = [], Counter[str]()
     for cut in range(CUTS):
         place = tmp_path / f"{cut}"
         shutil.copytree(history.folder, place)
@@ -104,10 +134,37 @@ def test_no_acknowledged_send_is_lost_wherever_the_log_is_cut(tmp_path: Path, se
             assert not desk.reader.violations(deep=True)
             seqs = [row.seq for row in desk.reader.journal(0, limit=100_000)]
             assert seqs == list(range(1, len(seqs) + 1))
-            desk.send("iris", "and on")
+            came_back.update(come_back(desk, history, chance))
         lengths.append(len(seqs))
         shutil.rmtree(place)
     assert len(set(lengths)) > 1, "the cuts fell between different commits"
+    assert came_back.keys() == {"resumed", "snapshot"}
+
+
+def come_back(desk: Desk, history: History, chance: Random) -> list[str]:
+    """Have pages of before the cut come back, and live on; answers how each was received.
+
+    Each resumes exactly where its last event is still the hive's, and knows in the end what a page opened
+    now would know.
+    """
+    events = {(row.seq, row.boot) for row in desk.reader.journal(0, limit=100_000)}
+    pages = [chance.choice(history.early), *chance.choices(history.late, k=2)]
+    pages = [page.remembered() for page in pages]
+    kept = [page.at in events for page in pages]
+    assert kept[0], "what was synced is there"
+    parts = looking_parts(desk.store, desk.world.wall)
+    for page in pages:
+        page.connect(parts)
+    assert [page.how == "resumed" for page in pages] == kept
+    after_the_cut = desk.send("iris", "and on")
+    desk.begin("iris")
+    fresh = Page()
+    fresh.connect(parts)
+    for page in pages:
+        page.read()
+        assert page.knows() == fresh.knows()
+        assert {*history.acknowledged, after_the_cut} <= page.messages.keys()
+    return [page.how for page in pages]
 
 
 def damage(log: Path, at: int, chance: Random) -> None:
