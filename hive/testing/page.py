@@ -65,6 +65,9 @@ class Page:
     at: tuple[int, int] | None = field(default=None, init=False)
     """The last event applied, and the boot that wrote it."""
 
+    whole: bool = field(default=False, init=False)
+    """Nothing of a snapshot is still to come."""
+
     how: str = field(default="", init=False)
     """How the last connection opened: `resumed` or `snapshot`."""
 
@@ -104,12 +107,15 @@ class Page:
         match frame:
             case {"op": "welcome"}:
                 self.log_id, self.how = frame["log_id"], frame["lanes"][wire.JOURNAL]
+                self.whole = self.how == "resumed"
             case {"op": "snap", "part": "begin"}:
                 self.messages, self.turns, self.at = {}, {}, (frame["n"], frame["boot"])
             case {"op": "snap", "part": "rows", "kind": "messages"}:
                 self.messages.update((row["id"], row) for row in frame["rows"])
             case {"op": "snap", "part": "rows", "kind": "turns"}:
                 self.turns.update((row["number"], row) for row in frame["rows"])
+            case {"op": "snap", "part": "end"}:
+                self.whole = True
             case {"op": "ev"}:
                 for n, at, type_, data, *_ in frame["e"]:
                     assert self.at is not None
