@@ -1,11 +1,16 @@
 """A hint is only a hint: with all of them lost everything still happens, half a minute later at most."""
 
+from types import ModuleType
+
 import pytest
 import trio
 
+from hive.actors import Context, harness, steward, watcher
 from hive.actors.look import LOOK_SECONDS
+from hive.actors.protocol import Look
 from hive.protocol.commands import CancelTurn, Lease, Pause, RemoveAgent, Resume, Send, Settings
 from hive.protocol.mail import Provenance, State
+from hive.store.hints import Hints
 from hive.testing.swarm import AGAIN_SECONDS, Swarm, run_swarm
 
 LATE = LOOK_SECONDS + 2.0
@@ -14,38 +19,56 @@ LATE = LOOK_SECONDS + 2.0
 seeds = pytest.mark.parametrize("seed", range(5))
 
 
+async def everything(swarm: Swarm) -> None:
+    """Adding, sending, folding in, pausing, resuming, cancelling, rebuilding, removing."""
+    await swarm.add("iris")
+    first = await swarm.send("iris", "!wait 70\n!say one")
+    # Two looks: the steward's, which starts the harness, and then the harness looks at once.
+    await swarm.until(lambda: swarm.mail(first.id).state is State.CLAIMED, 2 * LATE)
+    second = await swarm.send("iris", "!say two")
+    await swarm.until(lambda: swarm.mail(second.id).state is State.CLAIMED, LATE)
+    await swarm.until(lambda: swarm.mail(second.id).state is State.DONE, 3 * LATE)
+
+    await swarm.perform(Pause("iris"))
+    third = await swarm.send("iris", "!hang")
+    await swarm.perform(Resume("iris"))
+    await swarm.until(lambda: swarm.mail(third.id).state is State.CLAIMED, LATE)
+    await swarm.perform(CancelTurn("iris"))
+    await swarm.until(lambda: swarm.mail(third.id).state is State.DONE, LATE)
+
+    epoch = swarm.agent("iris").epoch
+    await swarm.rebuild("iris")
+    await swarm.until(lambda: swarm.agent("iris").epoch > epoch, 2 * LATE)
+    await swarm.settle(LATE)
+
+    await swarm.perform(RemoveAgent("iris"))
+    await swarm.until(lambda: not swarm.boxes.running, LATE)
+
+
+def without_hints(seed: int) -> None:
+    """All of it while every hint is lost, from the first on."""
+    run_swarm(
+        everything, seed, make=lambda simulation, folder: Swarm(simulation, folder, grace=35.0, deaf=True)
+    )
+
+
 @seeds
 def test_without_any_hint_everything_happens_within_half_a_minute(seed: int) -> None:
-    """Adding, sending, folding in, pausing, resuming, cancelling, rebuilding, removing."""
+    """Each step of it, by the clock alone."""
+    without_hints(seed)
 
-    async def story(swarm: Swarm) -> None:
-        swarm.drop_hints()
-        await swarm.add("iris")
-        first = await swarm.send("iris", "!wait 70\n!say one")
-        # Two looks: the steward's, which starts the harness, and then the harness looks at once.
-        await swarm.until(lambda: swarm.mail(first.id).state is State.CLAIMED, 2 * LATE)
-        second = await swarm.send("iris", "!say two")
-        await swarm.until(lambda: swarm.mail(second.id).state is State.CLAIMED, LATE)
-        await swarm.until(lambda: swarm.mail(second.id).state is State.DONE, 3 * LATE)
 
-        await swarm.perform(Pause("iris"))
-        third = await swarm.send("iris", "!hang")
-        await swarm.perform(Resume("iris"))
-        await swarm.until(lambda: swarm.mail(third.id).state is State.CLAIMED, LATE)
-        await swarm.perform(CancelTurn("iris"))
-        await swarm.until(lambda: swarm.mail(third.id).state is State.DONE, LATE)
+def never_by_itself(ctx: Context, _hints: Hints, _name: str) -> None:
+    """The mistake: look now, and then only when told to."""
+    ctx.me.tell(Look(), urgent=True)
 
-        epoch = swarm.agent("iris").epoch
-        await swarm.rebuild("iris")
-        await swarm.until(lambda: swarm.agent("iris").epoch > epoch, 2 * LATE)
-        await swarm.settle(LATE)
 
-        await swarm.perform(RemoveAgent("iris"))
-        await swarm.until(lambda: not swarm.boxes.running, LATE)
-
-    run_swarm(
-        story, seed, make=lambda simulation, directory: Swarm(simulation, directory, grace=35.0, deaf=True)
-    )
+@pytest.mark.parametrize("actor", [harness, steward, watcher])
+def test_whoever_waits_for_a_hint_is_found_out(actor: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So the test above depends on every one of them looking by itself."""
+    monkeypatch.setattr(actor, "look_on_hints", never_by_itself)
+    with pytest.raises(trio.TooSlowError):
+        without_hints(0)
 
 
 @seeds
