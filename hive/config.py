@@ -4,12 +4,13 @@ The rule kept here: every effective value knows where it comes from, and a wrong
 together with what would be right.
 """
 
+import json
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from attrs import fields, frozen
+from attrs import asdict, fields, frozen
 
 from hive.protocol.errors import Malformed
 from hive.protocol.limits import Limits
@@ -52,7 +53,7 @@ class Setting:
     path: str
     value: object
     source: str
-    """`default`, the file's name, or the environment variable."""
+    """`default`, the file's name, the environment variable, or the verb that chose it."""
 
 
 SECTIONS: Mapping[str, type[Person] | type[Listen] | type[Limits]] = {
@@ -141,11 +142,34 @@ def effective(directory: Path, environment: Mapping[str, str] | None = None) -> 
 
 def load(directory: Path, environment: Mapping[str, str] | None = None) -> Config:
     """The settings of the hive in `directory`.  Raises `Malformed`."""
+    return of(effective(directory, environment))
+
+
+def of(settings: Iterable[Setting]) -> Config:
+    """The configuration that these settings are, each section whole."""
     tables: dict[str, dict[str, object]] = {name: {} for name in SECTIONS}
-    for setting in effective(directory, environment):
+    for setting in settings:
         section, key = setting.path.split(".")
         tables[section][key] = setting.value
     return Config(**{name: SECTIONS[name](**values) for name, values in tables.items()})  # type: ignore[arg-type]
+
+
+def write_taken(file: Path, pid: int, settings: Iterable[Setting]) -> None:
+    """Note what a daemon serves with, for its owner's eyes, at once and whole."""
+    text = json.dumps({"pid": pid, "settings": [asdict(setting) for setting in settings]})
+    written = file.with_name(f".{file.name}.new")
+    written.touch(mode=0o600)
+    written.write_text(text, encoding="utf-8")
+    written.replace(file)
+
+
+def read_taken(file: Path, pid: int) -> tuple[Setting, ...] | None:
+    """What the daemon of that pid serves with; None where it has not said so, but an earlier one may have."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    return tuple(Setting(**one) for one in found["settings"]) if found["pid"] == pid else None
 
 
 def template() -> str:

@@ -76,6 +76,11 @@ class Directory:
         """Where the command line finds the daemon."""
         return self.run / "operator.sock"
 
+    @property
+    def taken(self) -> Path:
+        """The settings that the running daemon took."""
+        return self.run / "settings.json"
+
     def agent_socket(self, agent: str) -> Path:
         """Where one agent's own endpoint listens."""
         return self.run / "agents" / agent / "mcp.sock"

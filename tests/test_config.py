@@ -55,6 +55,18 @@ def test_a_wrong_setting_is_named_with_what_would_be_right(tmp_path: Path, text:
         config.load(tmp_path, {})
 
 
+def test_what_a_daemon_took_is_read_as_it_was(tmp_path: Path) -> None:
+    """By its owner alone, and only as long as it is that daemon's."""
+    taken = config.effective(tmp_path, {"HIVE_WEB_PORT": "7003", "HIVE_LIMITS_PAIR_SECONDS": "0.5"})
+    file = tmp_path / "taken"
+    assert config.read_taken(file, 7) is None
+    config.write_taken(file, 7, taken)
+    assert config.read_taken(file, 7) == taken
+    assert config.read_taken(file, 8) is None
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert list(tmp_path.iterdir()) == [file]
+
+
 def test_a_wrong_variable_is_refused_too(tmp_path: Path) -> None:
     """Numbers come as text there."""
     with pytest.raises(Malformed, match=r"web\.port"):

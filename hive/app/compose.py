@@ -8,7 +8,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from functools import partial
 from typing import cast
@@ -71,6 +71,11 @@ class Listeners:
     def origin(self) -> str:
         """Where the page is."""
         return f"http://{_address(self.web)}"
+
+    @property
+    def ports(self) -> Mapping[str, object]:
+        """The ports that are really served, by the path of their setting."""
+        return {"web.port": self.web.getsockname()[1], "mcp.port": self.mcp.getsockname()[1]}
 
     def endpoint(self, agent: str) -> str:
         """Where an agent's tools are."""

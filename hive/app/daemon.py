@@ -9,11 +9,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import trio
+from attrs import evolve
 
 from hive import config
 from hive.actors import HiveError
@@ -58,15 +59,16 @@ def up(options: UpOptions) -> int:
     if options.detach:
         return _detach(directory)
     made = directory.create()
-    settings = config.load(directory.root)
+    settings = config.effective(directory.root)
     with locked(directory):
         return trio.run(_serve, directory, settings, made)
 
 
-async def _serve(directory: Directory, settings: config.Config, made: tuple[Path, ...]) -> int:
+async def _serve(directory: Directory, settings: Sequence[config.Setting], made: Sequence[Path]) -> int:
     async def serve(heed: Heed) -> int:
-        async with run_hive(directory, settings) as running:
+        async with run_hive(directory, config.of(settings)) as running:
             heed(running)
+            note_settings(running, settings)
             for line in _greeting(running, made):
                 say(line)
             await running.stopping()
@@ -75,6 +77,13 @@ async def _serve(directory: Directory, settings: config.Config, made: tuple[Path
         return OK
 
     return await under_signals(serve)
+
+
+def note_settings(running: Running, settings: Sequence[config.Setting]) -> None:
+    """Leave a note for `hive config` of what this daemon took: nobody else knows its environment."""
+    ports = running.listeners.ports
+    served = (evolve(one, value=ports.get(one.path, one.value)) for one in settings)
+    config.write_taken(running.directory.taken, os.getpid(), served)
 
 
 async def under_signals(serve: Callable[[Heed], Awaitable[int]]) -> int:
@@ -109,7 +118,7 @@ async def obey(received: AsyncIterator[int], running: Running, impatience: trio.
         running.stop(SIGNALS[signal.Signals(number)])
 
 
-def _greeting(running: Running, made: tuple[Path, ...]) -> Iterator[str]:
+def _greeting(running: Running, made: Sequence[Path]) -> Iterator[str]:
     reader = running.store.reader
     yield f"hive on {running.directory.root} (pid {os.getpid()})"
     yield from found.report(made, Path.home(), running.driver, reader.manager(), len(reader.agents()))

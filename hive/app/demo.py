@@ -23,7 +23,7 @@ from hive.actors.protocol import BROKER, Perform
 from hive.agents.demo_rules import ROUND_SECONDS, demo_round
 from hive.app import DemoOptions
 from hive.app.compose import Running, run_hive
-from hive.app.daemon import OK, Heed, say, under_signals
+from hive.app.daemon import OK, Heed, note_settings, say, under_signals
 from hive.directory import Directory, locked
 from hive.protocol.commands import AddAgent, Command, Send, Settings
 from hive.protocol.errors import Malformed
@@ -74,16 +74,19 @@ def demo(options: DemoOptions) -> int:
             shutil.rmtree(directory.run)
 
 
-def _settings() -> config.Config:
-    """Free ports, and defaults."""
-    plain = config.Config()
-    return evolve(plain, web=config.Listen(port=0), mcp=config.Listen(port=0))
+def _settings(directory: Directory) -> Sequence[config.Setting]:
+    """Defaults, and free ports: whatever the person has set is for the person's own hive."""
+    plain = config.effective(directory.root, {})
+    return [evolve(one, value=0, source="demo") if one.path.endswith(".port") else one for one in plain]
 
 
 async def _run(directory: Directory, options: DemoOptions, tree: Path) -> int:
+    settings = _settings(directory)
+
     async def serve(heed: Heed) -> int:
-        async with run_hive(directory, _settings()) as running:
+        async with run_hive(directory, config.of(settings)) as running:
             heed(running)
+            note_settings(running, settings)
             summary = await _show(running, options, tree)
             running.stop("the demo is over")
         return _report(summary, options)

@@ -13,14 +13,14 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import trio
+from attrs import asdict
 
 from hive import config
 from hive.cli import following, show
 from hive.cli.client import Client, connected, insist
 from hive.cli.clients import CONFIGURATIONS, placeholder
-from hive.cli.places import place_to_create
+from hive.cli.places import place_that_runs, place_to_create
 from hive.cli.status import Failed, Status
-from hive.cli.tables import table
 from hive.cli.verbs import Call, text_argument, tree
 from hive.directory import Directory, holder
 
@@ -54,16 +54,29 @@ def demo(call: Call) -> int:
 
 
 def show_config(call: Call) -> int:
-    """Effective settings and their sources."""
-    directory = place_to_create(call.options.dir)
-    settings = config.effective(directory)
-    rows = [[one.path, f"{one.value}", one.source] for one in settings]
+    """What the daemon that runs took; without one what a start from here would take."""
+    if found := place_that_runs(call.places):
+        place, pid = found
+        root, settings = place.directory, config.read_taken(Directory(place.directory).taken, pid)
+        if settings is None:
+            raise Failed(Status.TIMEOUT, f"process {pid} is starting on {root}; ask again once it serves")
+    else:
+        root, pid = place_to_create(call.options.dir), None
+        settings = config.effective(root)
     data = {
-        "directory": str(directory),
-        "settings": [dict(zip(("path", "value", "source"), row, strict=True)) for row in rows],
+        "directory": str(root),
+        "pid": pid,
+        "edited": pid is not None and _edited_since_start(Directory(root)),
+        "settings": [asdict(one) for one in settings],
     }
-    call.out.show(data, lambda _, width: f"{directory}\n" + table(["setting", "value", "from"], rows, width))
+    call.out.show(data, show.settings)
     return Status.OK
+
+
+def _edited_since_start(directory: Directory) -> bool:
+    """Whether the settings file holds what the daemon cannot have read."""
+    file = directory.settings
+    return file.exists() and file.stat().st_mtime > directory.taken.stat().st_mtime
 
 
 def restore(call: Call) -> int:

@@ -5,9 +5,12 @@ The rule kept here: a place that was named is the only one tried; the others are
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from attrs import frozen
+
+from hive.directory import Directory, holder
 
 SYSTEM_WIDE = Path("/var/lib/hive")
 
@@ -36,5 +39,21 @@ def places(named: str | None, environment: Mapping[str, str] | None = None) -> S
 def place_to_create(named: str | None, environment: Mapping[str, str] | None = None) -> Path:
     """Where `hive up` runs: an existing hive of those places, else the first of them."""
     candidates = places(named, environment)
-    existing = (place.directory for place in candidates if (place.directory / "hive.sqlite3").exists())
-    return next(existing, candidates[0].directory)
+    existing = (place for place in candidates if _has_hive(place))
+    return next(existing, candidates[0]).directory
+
+
+def _has_hive(place: Place) -> bool:
+    try:
+        return Directory(place.directory).store.exists()
+    except OSError:
+        return False  # somebody else's is none of ours
+
+
+def place_that_runs(candidates: Sequence[Place]) -> tuple[Place, int] | None:
+    """The first of the places where a daemon runs, and its process."""
+    for place in candidates:
+        with suppress(PermissionError):
+            if pid := holder(Directory(place.directory)):
+                return place, pid
+    return None

@@ -38,6 +38,20 @@ def status(data: Json, _width: int | None) -> str:
     return "\n".join(lines)
 
 
+def settings(data: Json, width: int | None) -> str:
+    """Whose settings they are, and each with its source."""
+    whose = (
+        f"the hive on {data['directory']} (process {data['pid']}) runs with these:"
+        if data["pid"]
+        else f"no hive runs on {data['directory']}; started from here it would take these:"
+    )
+    rows = [[one["path"], f"{one['value']}", one["source"]] for one in data["settings"]]
+    lines = [whose, table(["setting", "value", "from"], rows, width)]
+    if data["edited"]:
+        lines.append("hive.toml was changed after this start; the next start takes it: hive down, hive up")
+    return "\n".join(lines)
+
+
 def agents(data: Sequence[Json], width: int | None) -> str:
     """The agents and what each is doing."""
     if not data:

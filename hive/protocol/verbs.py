@@ -197,7 +197,13 @@ VERBS: tuple[Verb, ...] = (
         wire="session.link",
         details="Over ssh it prints the ssh -L command to type on your own machine instead.",
     ),
-    Verb("config", "effective settings and where each comes from", "start", local=True),
+    Verb(
+        "config",
+        "effective settings and where each comes from",
+        "start",
+        local=True,
+        details="Those of the daemon that runs; without one those that a start from here would take.",
+    ),
     Verb("status", "one look at the whole hive", "look", get="status"),
     Verb("ps", "the agents and what each is doing", "look", get="agents"),
     Verb(

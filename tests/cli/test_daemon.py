@@ -91,6 +91,10 @@ def test_a_life_of_a_hive(person: Person) -> None:  # noqa: PLR0915 - one life, 
     assert "already runs" in person.types("up", expect=1)
     assert f"pid {holder(Directory(person.root))}" in person.types("up", expect=1)
     assert not (person.root / "hive.sqlite3").stat().st_mode & 0o077
+    served = {one["path"]: (one["value"], one["source"]) for one in person.asks("config")["settings"]}
+    assert served["web.port"][0] != 0
+    assert f":{served['web.port'][0]} " in started
+    assert served["web.port"][1] == "HIVE_WEB_PORT"
 
     # Agents, mail and its story.
     person.types("spawn", "boss", "--backend", "scripted", "--manager", "--allow-shell")

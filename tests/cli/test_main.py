@@ -5,12 +5,15 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from hive import config
 from hive.cli import main
 from hive.cli.main import _described
 from hive.cli.status import Failed, Status, refused
+from hive.directory import Directory, locked
 from hive.protocol.errors import Conflict, Malformed
 from hive.sockets import PortInUse
 
@@ -97,16 +100,64 @@ def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
     assert (ran.stdout, ran.stderr, ran.returncode) == ("", "", 0)
 
 
+def settings_shown(root: Path, capsys: pytest.CaptureFixture[str]) -> tuple[Any, Any]:
+    """What `config` answers, and of that the values with their sources."""
+    assert main(["config", "--json", "--dir", str(root)]) == Status.OK
+    shown = json.loads(capsys.readouterr().out)
+    return shown, {one["path"]: (one["value"], one["source"]) for one in shown["settings"]}
+
+
 def test_settings_are_shown_with_their_sources(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The directory first, then every value."""
+    """Where no daemon runs, those that a start from here would take; a line says so."""
     monkeypatch.setenv("HIVE_WEB_PORT", "7799")
     (tmp_path / "hive.toml").write_text("[mcp]\nport = 7788\n")
-    assert main(["config", "--json", "--dir", str(tmp_path)]) == Status.OK
-    shown = json.loads(capsys.readouterr().out)
-    values = {one["path"]: (one["value"], one["source"]) for one in shown["settings"]}
-    assert shown["directory"] == str(tmp_path)
-    assert values["web.port"] == ("7799", "HIVE_WEB_PORT")
-    assert values["mcp.port"] == ("7788", "hive.toml")
+    shown, values = settings_shown(tmp_path, capsys)
+    assert (shown["directory"], shown["pid"]) == (str(tmp_path), None)
+    assert values["web.port"] == (7799, "HIVE_WEB_PORT")
+    assert values["mcp.port"] == (7788, "hive.toml")
     assert values["web.host"] == ("127.0.0.1", "default")
+    main(["config", "--dir", str(tmp_path)])
+    assert f"no hive runs on {tmp_path}" in capsys.readouterr().out.splitlines()[0]
+
+
+def test_the_settings_of_a_running_daemon_are_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever the caller's environment says, and whatever stands in the file by now."""
+    directory = Directory(tmp_path)
+    directory.create()
+    monkeypatch.setenv("HIVE_WEB_PORT", "7799")
+    taken = config.effective(tmp_path, {"HIVE_WEB_PORT": "7755"})
+    with locked(directory):
+        config.write_taken(directory.taken, os.getpid(), taken)
+        os.utime(directory.settings, (1.0, 1.0))
+        shown, values = settings_shown(tmp_path, capsys)
+        assert (shown["pid"], shown["edited"]) == (os.getpid(), False)
+        assert values["web.port"] == (7755, "HIVE_WEB_PORT")
+
+        directory.settings.write_text("[web\n")
+        os.utime(directory.taken, (1.0, 1.0))
+        assert settings_shown(tmp_path, capsys)[1] == values
+        main(["config", "--dir", str(tmp_path)])
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[0] == f"the hive on {tmp_path} (process {os.getpid()}) runs with these:"
+        assert "the next start takes it" in lines[-1]
+
+
+def test_a_note_of_an_earlier_daemon_is_not_believed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One that only starts has not said anything yet; one that is gone says nothing any more."""
+    directory = Directory(tmp_path)
+    directory.create()
+    config.write_taken(directory.taken, 1, config.effective(tmp_path, {"HIVE_WEB_PORT": "7755"}))
+    with locked(directory):
+        assert main(["config", "--dir", str(tmp_path)]) == Status.TIMEOUT
+        assert f"process {os.getpid()} is starting" in capsys.readouterr().err
+        directory.taken.unlink()
+        assert main(["config", "--dir", str(tmp_path)]) == Status.TIMEOUT
+    capsys.readouterr()
+    _, values = settings_shown(tmp_path, capsys)
+    assert values["web.port"][1] != "HIVE_WEB_PORT"

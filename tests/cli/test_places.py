@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from hive.cli.places import SYSTEM_WIDE, Place, place_to_create, places
 
 
@@ -25,6 +27,15 @@ def test_a_hive_that_exists_is_preferred_to_a_new_one(tmp_path: Path) -> None:
     assert place_to_create(None, environment) == tmp_path / "hive"
     (tmp_path / "named").mkdir()
     assert place_to_create(str(tmp_path / "named"), environment) == tmp_path / "named"
+
+
+def test_a_place_that_cannot_be_looked_into_holds_no_hive_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The machine's hive may be closed to this person; their own can be made all the same."""
+    environment = {"XDG_DATA_HOME": str(tmp_path)}
+    monkeypatch.setattr("hive.cli.places.SYSTEM_WIDE", Path("/" + "x" * 300))
+    assert place_to_create(None, environment) == tmp_path / "hive"
 
 
 def test_names_are_made_absolute(tmp_path: Path) -> None:
