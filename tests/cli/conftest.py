@@ -20,6 +20,7 @@ from hive.cli.places import Place
 from hive.cli.status import Status
 from hive.cli.verbs import Call
 from hive.directory import Directory
+from tests.cli.person import Person, somebody
 
 Json = dict[str, Any]
 LOG = "a" * 32
@@ -175,3 +176,10 @@ def run(place: Place) -> Run:
         return await conversation(verb)(call), printed.getvalue()
 
     return typed
+
+
+@pytest.fixture
+def person() -> Iterator[Person]:
+    """Somebody with a fresh hive of their own."""
+    with somebody() as one:
+        yield one

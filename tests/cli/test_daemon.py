@@ -1,84 +1,16 @@
 """One real daemon, and the verbs as a person types them, from the first start to the last."""
 
-import json
 import os
 import select
 import signal
 import subprocess
-import sys
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
-from attrs import frozen
 
 from hive.directory import Directory, holder
+from tests.cli.person import HIVE, Person, processes_of
 
-ROOT = Path(__file__).resolve().parents[2]
-pytestmark = pytest.mark.real
-
-
-@frozen
-class Person:
-    """Somebody with a terminal and a hive."""
-
-    root: Path
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """Free ports, this checkout, and no hive but this one."""
-        ours = {
-            "HIVE_WEB_PORT": "0",
-            "HIVE_MCP_PORT": "0",
-            "PYTHONPATH": str(ROOT),
-            "HIVE_DIR": str(self.root),
-        }
-        return {name: value for name, value in os.environ.items() if not name.startswith("HIVE_")} | ours
-
-    def types(self, *words: str, expect: int = 0) -> str:
-        """What a verb prints; fails unless it ends with that status."""
-        ran = subprocess.run(
-            [sys.executable, "-P", "-m", "hive", *words],
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert ran.returncode == expect, ran.stdout + ran.stderr
-        return ran.stdout if expect == 0 else ran.stdout + ran.stderr
-
-    def asks(self, *words: str) -> Any:
-        """What a verb answers as JSON."""
-        return json.loads(self.types(*words, "--json"))
-
-
-@pytest.fixture
-def person() -> Iterator[Person]:
-    """Whatever is left running at the end is killed."""
-    with tempfile.TemporaryDirectory(prefix="hive-test-") as root:
-        one = Person(Path(root) / "hive")
-        try:
-            yield one
-        finally:
-            left = holder(Directory(one.root))
-            if left:
-                os.kill(left, signal.SIGKILL)
-
-
-def processes_of(root: Path) -> list[str]:
-    """Processes that bear this hive's directory in their command or environment."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            text = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
-        except OSError:
-            continue
-        if os.fsencode(root) in text and int(process.name) != os.getpid():
-            found.append(process.name)
-    return found
+pytestmark = pytest.mark.slow
 
 
 def test_a_life_of_a_hive(person: Person) -> None:  # noqa: PLR0915 - one life, in order
@@ -171,7 +103,7 @@ def test_a_life_of_a_hive(person: Person) -> None:  # noqa: PLR0915 - one life, 
 def _printed(person: Person, *words: str) -> str:
     """What a verb that goes on prints within two seconds; Ctrl-C ends it with its own status."""
     following = subprocess.Popen(
-        [sys.executable, "-P", "-m", "hive", *words],
+        [*HIVE, *words],
         env=person.environment,
         stdout=subprocess.PIPE,
         text=True,
