@@ -6,6 +6,7 @@ The rule kept here: whoever holds the lock is the only writer of everything belo
 import fcntl
 import hashlib
 import os
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -99,6 +100,10 @@ class Directory:
             self.settings.write_text(config.template(), encoding="utf-8")
             made.append(self.settings)
         return tuple(made)
+
+    def clear(self) -> None:
+        """Remove what only a running daemon needs, wherever it lies."""
+        shutil.rmtree(self.run)
 
 
 def _check_ours(path: Path) -> None:

@@ -58,10 +58,15 @@ def up(options: UpOptions) -> int:
     directory = Directory(options.directory.absolute())
     if options.detach:
         return _detach(directory)
-    made = directory.create()
-    settings = config.effective(directory.root)
+    made: tuple[Path, ...] = () if directory.root.exists() else (directory.root,)
+    directory.root.mkdir(parents=True, exist_ok=True)
     with locked(directory):
-        return trio.run(_serve, directory, settings, made)
+        # Under the lock: the one before us clears away when it leaves.
+        made += directory.create()
+        try:
+            return trio.run(_serve, directory, config.effective(directory.root), made)
+        finally:
+            directory.clear()
 
 
 async def _serve(directory: Directory, settings: Sequence[config.Setting], made: Sequence[Path]) -> int:

@@ -7,7 +7,6 @@ staged but the agents' rules.
 import json
 import math
 import os
-import shutil
 import sys
 import tempfile
 import webbrowser
@@ -70,8 +69,7 @@ def demo(options: DemoOptions) -> int:
             with locked(directory):
                 return trio.run(_run, directory, options, tree)
         finally:
-            # Elsewhere when the temporary directory's own path is long.
-            shutil.rmtree(directory.run)
+            directory.clear()
 
 
 def _settings(directory: Directory) -> Sequence[config.Setting]:

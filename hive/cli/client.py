@@ -17,7 +17,7 @@ import trio
 from attrs import define, field
 from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection, wrap_client_stream
 
-from hive.cli.places import Place
+from hive.cli.places import Place, has_hive
 from hive.cli.status import Failed, Status, refused
 from hive.directory import Directory
 
@@ -145,7 +145,7 @@ async def connected(candidates: Sequence[Place]) -> AsyncGenerator[Client, None]
         try:
             stream = await _dialled(path)
         except (OSError, trio.TooSlowError) as error:
-            tried.append(f"{place.directory} ({place.because}): {_why(error)}")
+            tried.append(f"{place.directory} ({place.because}): {_why(error, place)}")
             continue
         async with _conversation(place, stream) as client:
             yield client
@@ -154,13 +154,13 @@ async def connected(candidates: Sequence[Place]) -> AsyncGenerator[Client, None]
     raise Failed(Status.NO_DAEMON, f"no hive is running. Tried:{listed}\nStart one with: hive up")
 
 
-def _why(error: OSError | trio.TooSlowError) -> str:
+def _why(error: OSError | trio.TooSlowError, place: Place) -> str:
     match error:
         case trio.TooSlowError():
             return "does not answer"
-        case FileNotFoundError():
+        case FileNotFoundError() if not has_hive(place):
             return "no hive has run here"
-        case ConnectionRefusedError():
+        case FileNotFoundError() | ConnectionRefusedError():
             return "not running"
         case PermissionError():
             return "belongs to somebody else"

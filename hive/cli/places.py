@@ -39,11 +39,12 @@ def places(named: str | None, environment: Mapping[str, str] | None = None) -> S
 def place_to_create(named: str | None, environment: Mapping[str, str] | None = None) -> Path:
     """Where `hive up` runs: an existing hive of those places, else the first of them."""
     candidates = places(named, environment)
-    existing = (place for place in candidates if _has_hive(place))
+    existing = (place for place in candidates if has_hive(place))
     return next(existing, candidates[0]).directory
 
 
-def _has_hive(place: Place) -> bool:
+def has_hive(place: Place) -> bool:
+    """Whether a hive has run there, as far as we may know."""
     try:
         return Directory(place.directory).store.exists()
     except OSError:
