@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-pytestmark = pytest.mark.real
+pytestmark = pytest.mark.slow
 
 
 def started(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:

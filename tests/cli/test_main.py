@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,15 @@ def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
     assert (ran.stdout, ran.stderr, ran.returncode) == ("", "", 0)
 
 
+@pytest.fixture
+def directory(tmp_path: Path) -> Iterator[Directory]:
+    """A hive whose first start has begun."""
+    made = Directory(tmp_path)
+    made.create()
+    yield made
+    made.clear()
+
+
 def settings_shown(root: Path, capsys: pytest.CaptureFixture[str]) -> tuple[Any, Any]:
     """What `config` answers, and of that the values with their sources."""
     assert main(["config", "--json", "--dir", str(root)]) == Status.OK
@@ -123,41 +133,38 @@ def test_settings_are_shown_with_their_sources(
 
 
 def test_the_settings_of_a_running_daemon_are_its_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    directory: Directory, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Whatever the caller's environment says, and whatever stands in the file by now."""
-    directory = Directory(tmp_path)
-    directory.create()
     monkeypatch.setenv("HIVE_WEB_PORT", "7799")
-    taken = config.effective(tmp_path, {"HIVE_WEB_PORT": "7755"})
+    root, taken = directory.root, config.effective(directory.root, {"HIVE_WEB_PORT": "7755"})
     with locked(directory):
         config.write_taken(directory.taken, os.getpid(), taken)
         os.utime(directory.settings, (1.0, 1.0))
-        shown, values = settings_shown(tmp_path, capsys)
+        shown, values = settings_shown(root, capsys)
         assert (shown["pid"], shown["edited"]) == (os.getpid(), False)
         assert values["web.port"] == (7755, "HIVE_WEB_PORT")
 
         directory.settings.write_text("[web\n")
         os.utime(directory.taken, (1.0, 1.0))
-        assert settings_shown(tmp_path, capsys)[1] == values
-        main(["config", "--dir", str(tmp_path)])
+        assert settings_shown(root, capsys)[1] == values
+        main(["config", "--dir", str(root)])
         lines = capsys.readouterr().out.splitlines()
-        assert lines[0] == f"the hive on {tmp_path} (process {os.getpid()}) runs with these:"
+        assert lines[0] == f"the hive on {root} (process {os.getpid()}) runs with these:"
         assert "the next start takes it" in lines[-1]
 
 
 def test_a_note_of_an_earlier_daemon_is_not_believed(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    directory: Directory, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """One that only starts has not said anything yet; one that is gone says nothing any more."""
-    directory = Directory(tmp_path)
-    directory.create()
-    config.write_taken(directory.taken, 1, config.effective(tmp_path, {"HIVE_WEB_PORT": "7755"}))
+    root = directory.root
+    config.write_taken(directory.taken, 1, config.effective(root, {"HIVE_WEB_PORT": "7755"}))
     with locked(directory):
-        assert main(["config", "--dir", str(tmp_path)]) == Status.TIMEOUT
+        assert main(["config", "--dir", str(root)]) == Status.TIMEOUT
         assert f"process {os.getpid()} is starting" in capsys.readouterr().err
         directory.taken.unlink()
-        assert main(["config", "--dir", str(tmp_path)]) == Status.TIMEOUT
+        assert main(["config", "--dir", str(root)]) == Status.TIMEOUT
     capsys.readouterr()
-    _, values = settings_shown(tmp_path, capsys)
+    _, values = settings_shown(root, capsys)
     assert values["web.port"][1] != "HIVE_WEB_PORT"

@@ -82,7 +82,6 @@ async def quiet(running: Running) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.real
 def test_whatever_part_of_a_real_hive_dies_its_mail_is_handled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,5 +112,8 @@ def test_whatever_part_of_a_real_hive_dies_its_mail_is_handled(
 
     directory = Directory(tmp_path)
     directory.create()
-    with locked(directory):
-        trio.run(story)
+    try:
+        with locked(directory):
+            trio.run(story)
+    finally:
+        directory.clear()
