@@ -69,30 +69,42 @@ PURE = (
 # The store is synchronous; these few are its door to the world of tasks.
 DOOR_OF_THE_STORE = ("hive.store.hints", "hive.store.sqlite", "hive.store.tickets", "hive.store.writer")
 
-# Where tasks are born. Everybody else is handed a nursery, or does without. The faces open one a connection.
-OPENS_NURSERIES = (
+# The files in which tasks are born. Everybody else is handed a nursery, or does without.
+OPENS_NURSERIES = {
     "hive.actors._core.actor",
     "hive.actors._core.hive",
     "hive.actors._core.supervisor",
     "hive.actors.turn",
     "hive.agents.scripted",
     "hive.agents.shell",
-    "hive.app",
+    "hive.app.compose",
+    "hive.app.daemon",
+    "hive.app.demo",
     "hive.asgi",
-    "hive.cli",
-    "hive.mcp",
-    "hive.testing",
-    "hive.web",
-)
+    "hive.cli.client",
+    "hive.mcp.app",
+    "hive.mcp.inprocess",
+    "hive.mcp.server",
+    "hive.mcp.stdio",
+    "hive.mcp.waiting",
+    "hive.testing.backend_contract",
+    "hive.testing.browser",
+    "hive.testing.driver_contract",
+    "hive.testing.store_contract",
+    "hive.testing.swarm",
+    "hive.web.conversation",
+}
 
-# Who may be deaf to cancellation without a deadline of his own, because something else bounds it.
-SHIELDS_WITHOUT_DEADLINE = (
-    "hive.actors._core.hive",
+# The files that may be deaf to cancellation without a deadline: something else bounds it.
+SHIELDS_WITHOUT_DEADLINE = {
     "hive.actors._core.supervisor",
     "hive.agents.shell",
     "hive.asgi",
     "hive.containers.subprocess",
-)
+}
+
+# Who may speak SQL: the store, and the kit that breaks it on purpose.
+SPEAKS_SQL = ("hive.store", "hive.testing")
 
 KERNEL_PACKAGES = {"attrs", "outcome", "trio"}
 
@@ -246,6 +258,39 @@ def test_imports_point_down(module: Module) -> None:
 
 
 @each_module()
+def test_no_two_modules_need_each_other(module: Module) -> None:
+    """What is above can be read after what is below it, also where only a type is meant.
+
+    The kernel is one thing in several files, and its cells and runtime know each other's types.
+    """
+    if not within(module.name, "hive.actors._core"):
+        assert module.name not in needed_by(module.name)
+
+
+@cache
+def needs() -> Mapping[str, frozenset[str]]:
+    """For each module what it imports, but for what a function imports when it is called."""
+    return {
+        module.name: frozenset(
+            name for name, imported in ours(module) if not imported.lazy and name != module.name
+        )
+        for module in modules()
+    }
+
+
+def needed_by(name: str) -> set[str]:
+    """All that a module needs, by however many steps."""
+    found: set[str] = set()
+    unseen = [*needs()[name]]
+    while unseen:
+        needed = unseen.pop()
+        if needed not in found:
+            found.add(needed)
+            unseen += needs()[needed]
+    return found
+
+
+@each_module()
 def test_the_faces_share_nothing(module: Module) -> None:
     """An operator's page cannot cut the agents off, and none of them holds an actor: they know names."""
     mine = next((face for face in FACES if within(module.name, face)), None)
@@ -359,17 +404,26 @@ def test_the_store_is_synchronous_behind_its_door(module: Module) -> None:
 
 
 @each_module()
-def test_nurseries_open_where_they_are_expected(module: Module) -> None:
-    """Who looks for the tasks of this program finds them by reading one table."""
-    opens = any(name_of(node) == "open_nursery" for node in ast.walk(module.tree))
-    assert not opens or listed(module.name, OPENS_NURSERIES)
+def test_only_the_store_speaks_sql(module: Module) -> None:
+    """Postgres is to come; whoever opened SQLite for themselves would not notice."""
+    names = {imported.name.partition(".")[0] for imported in module.imports}
+    assert not names & {"sqlite3", "sqlite_utils"} or listed(module.name, SPEAKS_SQL)
 
 
-@each_module()
-def test_a_shield_has_a_deadline(module: Module) -> None:
+def test_nurseries_open_where_they_are_expected() -> None:
+    """Who looks for the tasks of this program finds them by reading one table, and no file in vain."""
+    assert {
+        module.name
+        for module in modules()
+        if any(name_of(node) == "open_nursery" for node in ast.walk(module.tree))
+    } == OPENS_NURSERIES
+
+
+def test_a_shield_has_a_deadline() -> None:
     """Who is deaf to cancellation says for how long, unless the table knows what else ends it."""
-    deaf = any(shields_for_ever(node) for node in ast.walk(module.tree))
-    assert not deaf or listed(module.name, SHIELDS_WITHOUT_DEADLINE)
+    assert {
+        module.name for module in modules() if any(shields_for_ever(node) for node in ast.walk(module.tree))
+    } == SHIELDS_WITHOUT_DEADLINE
 
 
 def shields_for_ever(node: ast.AST) -> bool:

@@ -6,19 +6,17 @@ serves them; what earlier boots left running is dead before the first message is
 
 import os
 import secrets
-import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from functools import partial
 from typing import cast
 
 import trio
-from attrs import define, field, frozen
 from hypercorn.typing import ASGIFramework
 
 from hive import __version__
-from hive.actors import ChildSpec, Grace, Hive, StartChild, open_hive
+from hive.actors import ChildSpec, Grace, StartChild, open_hive
 from hive.actors.boxes import Boxes
 from hive.actors.protocol import BROKER
 from hive.actors.records import Records, begin_boot
@@ -31,6 +29,7 @@ from hive.agents.tokens import Sessions
 from hive.app.chronicle import Chronicle
 from hive.app.launcher import write_launcher
 from hive.app.powers import OwnerPowers
+from hive.app.running import Listeners, Running, bracketed
 from hive.asgi import Endpoint, HttpServer
 from hive.config import Config
 from hive.containers.port import Driver
@@ -57,56 +56,6 @@ BOXES_SECONDS = 15.0
 """How long all boxes together may take to be killed when hive stops."""
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
-
-
-@frozen
-class Listeners:
-    """The listening sockets of a hive."""
-
-    web: socket.socket
-    mcp: socket.socket
-    operator: socket.socket
-
-    @property
-    def origin(self) -> str:
-        """Where the page is."""
-        return f"http://{_address(self.web)}"
-
-    @property
-    def ports(self) -> Mapping[str, object]:
-        """The ports that are really served, by the path of their setting."""
-        return {"web.port": self.web.getsockname()[1], "mcp.port": self.mcp.getsockname()[1]}
-
-    def endpoint(self, agent: str) -> str:
-        """Where an agent's tools are."""
-        return f"http://{_address(self.mcp)}/mcp/{agent}"
-
-
-@define(eq=False)
-class Running:
-    """A hive that serves."""
-
-    directory: Directory
-    store: SqliteStore
-    hive: Hive
-    codes: Codes
-    listeners: Listeners
-    driver: SubprocessDriver
-    _stop: trio.Event = field(factory=trio.Event, init=False)
-    why: str = field(default="", init=False)
-
-    def stop(self, why: str) -> None:
-        """Begin an ordered shutdown; the first reason is the one recorded."""
-        self.why = self.why or why
-        self._stop.set()
-
-    async def stopping(self) -> None:
-        """Wait until somebody has asked it to stop."""
-        await self._stop.wait()
-
-    def login_link(self) -> str:
-        """A fresh link that logs a browser in once."""
-        return self.codes.link(self.listeners.origin)
 
 
 def new_secret() -> str:
@@ -257,7 +206,7 @@ def _check_settings(driver: str, settings: Settings) -> None:
 
 def _origins(listeners: Listeners) -> tuple[str, ...]:
     host, port = listeners.web.getsockname()[:2]
-    names = (_bracketed(host), "localhost") if host != "localhost" else ("localhost",)
+    names = (bracketed(host), "localhost") if host != "localhost" else ("localhost",)
     return tuple(f"http://{name}:{port}" for name in names)
 
 
@@ -266,15 +215,6 @@ def _admit(endpoint: Endpoint, peer: Credentials | None) -> bool:
     if endpoint.scope.get(LISTENER) != OPERATOR_LISTENER:
         return True
     return peer is not None and peer.uid in (os.geteuid(), 0)
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
-
-
-def _address(opened: socket.socket) -> str:
-    host, port = opened.getsockname()[:2]
-    return f"{_bracketed(host)}:{port}"
 
 
 async def _each(boxes: Boxes, do: Callable[[str, Driver], Awaitable[None]]) -> None:

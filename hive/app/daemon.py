@@ -19,7 +19,8 @@ from attrs import evolve
 from hive import config
 from hive.actors import HiveError
 from hive.app import UpOptions, found, launcher
-from hive.app.compose import Running, run_hive
+from hive.app.compose import run_hive
+from hive.app.running import Running
 from hive.directory import Directory, locked
 from hive.protocol.errors import HiveRefusal, Refused
 

@@ -21,8 +21,9 @@ from hive import config
 from hive.actors.protocol import BROKER, Perform
 from hive.agents.demo_rules import ROUND_SECONDS, demo_round
 from hive.app import DemoOptions
-from hive.app.compose import Running, run_hive
+from hive.app.compose import run_hive
 from hive.app.daemon import OK, Heed, note_settings, say, under_signals
+from hive.app.running import Running
 from hive.directory import Directory, locked
 from hive.protocol.commands import AddAgent, Command, Send, Settings
 from hive.protocol.errors import Malformed

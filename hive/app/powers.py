@@ -8,17 +8,14 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import trio
 from attrs import frozen
 
 from hive import __version__
 from hive.actors import Snapshot
+from hive.app.running import Running
 from hive.store.backup import backup
-
-if TYPE_CHECKING:
-    from hive.app.compose import Running
 
 LOW_BYTES = 512 * 1024 * 1024
 LARGE_BYTES = 4 * 1024 * 1024 * 1024
@@ -30,7 +27,7 @@ Finding = Mapping[str, object]
 class OwnerPowers:
     """Implements `hive.web.parts.Powers`."""
 
-    running: "Running"
+    running: Running
 
     def endpoint(self, agent: str) -> Mapping[str, object]:
         """Where an agent's tools are."""
@@ -63,26 +60,26 @@ def _finding(what: str, cause: str, remedy: str = "") -> Finding:
     return {"ok": not remedy, "what": what, "cause": cause, "remedy": remedy}
 
 
-def _disk(running: "Running") -> Iterator[Finding]:
+def _disk(running: Running) -> Iterator[Finding]:
     root = running.directory.root
     free = shutil.disk_usage(root).free
     remedy = f"free space on the file system of {root}" if free < LOW_BYTES else ""
     yield _finding("disk", f"{free // 1024**2} MiB free", remedy)
 
 
-def _sizes(running: "Running") -> Iterator[Finding]:
+def _sizes(running: Running) -> Iterator[Finding]:
     store = running.directory.store
     size = sum(path.stat().st_size for path in store.parent.glob(f"{store.name}*") if path.suffix != ".lock")
     remedy = "shorten limits.done_mail_days or limits.stream_days in hive.toml" if size > LARGE_BYTES else ""
     yield _finding("store", f"{size // 1024} KiB in {store}", remedy)
 
 
-def _ports(running: "Running") -> Iterator[Finding]:
+def _ports(running: Running) -> Iterator[Finding]:
     yield _finding("page", running.listeners.origin)
     yield _finding("tools", running.listeners.endpoint("<agent>"))
 
 
-def _isolation(running: "Running") -> Iterator[Finding]:
+def _isolation(running: Running) -> Iterator[Finding]:
     if running.driver.isolates:
         yield _finding("isolation", f"driver {running.driver.name} isolates agents")
     else:
@@ -92,12 +89,12 @@ def _isolation(running: "Running") -> Iterator[Finding]:
         )
 
 
-def _versions(_running: "Running") -> Iterator[Finding]:
+def _versions(_running: Running) -> Iterator[Finding]:
     python = ".".join(str(number) for number in sys.version_info[:3])
     yield _finding("versions", f"hive {__version__}, Python {python}, trio {trio.__version__}")
 
 
-CHECKS: tuple[Callable[["Running"], Iterator[Finding]], ...] = (
+CHECKS: tuple[Callable[[Running], Iterator[Finding]], ...] = (
     _disk,
     _sizes,
     _ports,

@@ -1,19 +1,16 @@
 """What `doctor` can tell of a hive whose daemon is down: from its files, without changing one.
 
-The rule kept here: the store is judged as it was at its last commit, because nobody has attended to its mail
-since.
+The rule kept here: every finding that is bad says what to do about it.
 """
 
 import shutil
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 
 from hive import config
 from hive.directory import Directory, holder
 from hive.protocol.errors import HiveRefusal
-from hive.store.opening import connect_reader
-from hive.store.sqlite import open_reader
+from hive.store.condition import condition
+from hive.store.opening import Unusable
 
 LOW_BYTES = 512 * 1024 * 1024
 BACKUP = "keep a copy of the directory, then put a backup elsewhere: hive restore FILE DIR"
@@ -50,30 +47,17 @@ def _settings(directory: Directory) -> Iterator[Finding]:
 
 def _store(directory: Directory) -> Iterator[Finding]:
     try:
-        with closing(connect_reader(directory.store)) as db:
-            whole = db.execute("PRAGMA quick_check(1)").fetchone()[0]
-        if whole == "ok":
-            yield _finding("store", f"{directory.store} is whole")
-            yield from _contents(directory)
-        else:
-            yield _finding("store", f"{directory.store} is damaged: {whole}", BACKUP)
-    except sqlite3.Error as error:
-        yield _finding("store", f"{directory.store} cannot be read: {error}", BACKUP)
-
-
-def _contents(directory: Directory) -> Iterator[Finding]:
-    with open_reader(directory.store) as reader:
-        head, counts = reader.head(), reader.counts()
-        last = reader.journal(head.seq - 1, limit=1)
-    waiting = counts.ready + counts.claimed
-    yield _finding("mail", f"{counts.accepted} accepted, {waiting} to be handled, {counts.dead} dead letters")
-    if not last:
+        found = condition(directory.store)
+    except Unusable as damage:
+        yield _finding("store", damage.text, BACKUP)
         return
-    with open_reader(directory.store, lambda: last[0].at) as reader:
-        broken = reader.violations()
-    for violation in broken:
+    counts = found.counts
+    waiting = counts.ready + counts.claimed
+    yield _finding("store", f"{directory.store} is whole")
+    yield _finding("mail", f"{counts.accepted} accepted, {waiting} to be handled, {counts.dead} dead letters")
+    for violation in found.violations:
         yield _finding(f"invariant {violation.invariant}", violation.text, "a fault of hive: report it")
-    if not broken:
+    if not found.violations:
         yield _finding("invariants", "all four held at the last commit")
 
 

@@ -16,7 +16,8 @@ from hive import config
 from hive.actors import Budget, HiveError, open_hive
 from hive.actors.protocol import BROKER, WATCHER, WRITER, Perform, harness_of
 from hive.app import compose
-from hive.app.compose import Running, run_hive
+from hive.app.compose import run_hive
+from hive.app.running import Running
 from hive.directory import Directory, locked
 from hive.protocol.commands import AddAgent, Send, Settings
 from hive.protocol.errors import HiveRefusal

@@ -23,7 +23,8 @@ from trio_websocket import (
 )
 
 from hive import config
-from hive.app.compose import Running, run_hive
+from hive.app.compose import run_hive
+from hive.app.running import Running
 from hive.directory import Directory, locked
 
 # The client's library leaves the socket of a conversation that the server ended to the collector.
