@@ -1,7 +1,8 @@
 """Directives: the lines with which a message tells a scripted agent exactly what to do.
 
 They are remote control, so the rule kept here is narrow: only lines beginning with `!` that open a body
-count.  The first other line ends the script, hence nothing quoted, fenced or forwarded is ever obeyed.
+count.  The first other line ends the script, hence nothing quoted, fenced or forwarded is ever obeyed.  A
+script is carried out whole or not at all: whoever mistypes a line does not want the rest of it half done.
 
     !call hive/send {"to": "iris", "body": "hello"}     call one of hive's tools
     !sh wc -l *.py                                       run a command, where shells are allowed
@@ -45,18 +46,19 @@ class UnreadableError(Exception):
     """A directive that makes no sense; the text says how to write it."""
 
 
-def directives(body: str, *, allow_shell: bool) -> tuple[Step, ...]:
-    """The steps a body opens with; none where it does not begin with a directive.
-
-    A line that cannot be read becomes a `Wrong` with the reason; the lines after it still count.
-    """
+def directives(body: str, *, allow_shell: bool) -> tuple[Step, ...] | Wrong:
+    """The steps a body opens with, none where it does not begin with a directive; or what is wrong."""
     steps: list[Step] = []
+    faults: list[str] = []
     for line in body.splitlines():
         if not line.startswith("!") and line.strip():
             break
         if line.startswith("!"):
-            steps.append(_read(line.rstrip(), allow_shell=allow_shell))
-    return tuple(steps)
+            try:
+                steps.append(_read(line.rstrip(), allow_shell=allow_shell))
+            except UnreadableError as error:
+                faults.append(str(error))
+    return Wrong(tuple(faults)) if faults else tuple(steps)
 
 
 def _read(line: str, *, allow_shell: bool) -> Step:
@@ -64,13 +66,13 @@ def _read(line: str, *, allow_shell: bool) -> Step:
     reader = READERS.get(word)
     if reader is None:
         known = ", ".join(f"!{name}" for name in READERS)
-        return Wrong(f"'!{word[:40]}' is not a directive; there are {known}.")
+        raise UnreadableError(f"'!{word[:40]}' is not a directive; there are {known}.")
     if reader is _shell and not allow_shell:
-        return Wrong("!sh is not allowed to this agent; spawn it with --allow-shell.")
+        raise UnreadableError("!sh is not allowed to this agent; spawn it with --allow-shell.")
     try:
         return reader(rest.strip())
     except UnreadableError as error:
-        return Wrong(f"!{word}: {error}")
+        raise UnreadableError(f"!{word}: {error}") from error
 
 
 def _call(rest: str) -> Step:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from attrs import frozen
 
 from hive.agents.directives import directives
-from hive.agents.steps import Note, Say, Step, Tell
+from hive.agents.steps import Note, Say, Step, Tell, Wrong
 from hive.protocol.commands import Settings
 from hive.protocol.errors import Malformed
 from hive.protocol.mail import Kind, Mail, Provenance
@@ -52,6 +52,17 @@ PLAIN: Rules = (Rule(asks, _answer), Rule(lambda _mail: True, _note))
 """Answers who asks, and keeps quiet otherwise."""
 
 
+def refusal(mail: Mail, wrong: Wrong) -> tuple[Step, ...]:
+    """Tell whoever wrote a script what is wrong with it; nothing of it is carried out.
+
+    The turn ends well: trying the same script again would not help anybody.
+    """
+    # Its first line is no directive, so no scripted agent takes the refusal for a script.
+    text = "\n".join(("Nothing of your script was carried out:", *wrong.faults))
+    said = Say(text)
+    return (said,) if mail.sender == mail.recipient else (Tell(mail.sender, text, mail.id), said)
+
+
 def interpret(mail: Mail, settings: Settings, tables: Mapping[str, Rules]) -> tuple[Step, ...]:
     """The steps one message leads to: its directives if its sender may give any, else the rules.
 
@@ -59,6 +70,8 @@ def interpret(mail: Mail, settings: Settings, tables: Mapping[str, Rules]) -> tu
     """
     if mail.sender in settings.directives_from:
         told = directives(mail.body, allow_shell=settings.allow_shell)
+        if isinstance(told, Wrong):
+            return refusal(mail, told)
         if told:
             return told
     for rule in table(settings.rules, tables):

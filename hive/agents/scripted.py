@@ -43,7 +43,6 @@ from hive.agents.steps import (
     Think,
     Use,
     Wait,
-    Wrong,
 )
 from hive.agents.tools import OpenTools, Tools, ToolsDown
 from hive.containers.port import BoxDown
@@ -201,7 +200,7 @@ class ScriptedTurn:
         match step:
             case Call() | Tell() | Shell():
                 await self._use_tool(step, tools)
-            case Say() | Think() | Note() | Wrong() | Use():
+            case Say() | Think() | Note() | Use():
                 await self._utter(step)
             case Wait(seconds):
                 await trio.sleep(seconds)
@@ -229,7 +228,7 @@ class ScriptedTurn:
             case _:
                 assert_never(step)
 
-    async def _utter(self, step: Say | Think | Note | Wrong | Use) -> None:
+    async def _utter(self, step: Say | Think | Note | Use) -> None:
         match step:
             case Say(text):
                 await self._say(self._filled(text))
@@ -237,9 +236,6 @@ class ScriptedTurn:
                 await self._emit(Thought(text))
             case Note(text):
                 await self._emit(Noted("note", text))
-            case Wrong(text):
-                await self._emit(Noted("directive", text))
-                await self._say(text)
             case Use(usage):
                 await self._use(usage)
             case _:

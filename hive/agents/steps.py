@@ -98,11 +98,11 @@ class IgnoreFoldIn:
     """From here on give no receipt for mail that is folded in, and do nothing about it."""
 
 
+Step = Call | Tell | Shell | Say | Think | Wait | Fail | Crash | Hang | Use | Note | IgnoreFoldIn
+
+
 @frozen
 class Wrong:
-    """A directive that could not be read, with a sentence that says why."""
+    """A script that cannot be carried out as it is: a sentence for each of its directives that is wrong."""
 
-    text: str
-
-
-Step = Call | Tell | Shell | Say | Think | Wait | Fail | Crash | Hang | Use | Note | IgnoreFoldIn | Wrong
+    faults: tuple[str, ...]

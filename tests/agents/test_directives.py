@@ -84,17 +84,31 @@ def test_every_directive_is_in_the_table_above() -> None:
     ],
 )
 def test_a_bad_directive_says_what_to_write_instead(line: str, words: str) -> None:
-    """It becomes a step of its own, and the lines after it still count."""
-    wrong, after = directives(f"{line}\n!say on", allow_shell=True)
+    """And nothing of the script is carried out, neither what stands before it nor what stands after."""
+    wrong = directives(f"!say one\n{line}\n!say two", allow_shell=True)
     assert isinstance(wrong, Wrong)
-    assert words in wrong.text
-    assert after == Say("on")
+    (fault,) = wrong.faults
+    assert words in fault
+
+
+def test_every_fault_of_a_script_is_named_at_once() -> None:
+    """So that one repair is enough."""
+    wrong = directives("!frobnicate\n!say on\n!error teapot\nthe rest\n!text", allow_shell=True)
+    assert isinstance(wrong, Wrong)
+    assert [fault.split()[0] for fault in wrong.faults] == ["'!frobnicate'", "!error:"]
+
+
+def test_an_unknown_class_of_error_is_told_all_there_are() -> None:
+    """Nobody should have to look them up."""
+    wrong = directives("!error teapot", allow_shell=True)
+    assert isinstance(wrong, Wrong)
+    assert {known for known in ErrorClass if known in wrong.faults[0]} == set(ErrorClass)
 
 
 def test_a_shell_must_be_allowed() -> None:
     """Otherwise the directive is wrong, and says how to allow it."""
-    (wrong,) = directives("!sh id", allow_shell=False)
-    assert wrong == Wrong("!sh is not allowed to this agent; spawn it with --allow-shell.")
+    wrong = directives("!sh id", allow_shell=False)
+    assert wrong == Wrong(("!sh is not allowed to this agent; spawn it with --allow-shell.",))
 
 
 @pytest.mark.parametrize(
@@ -126,4 +140,4 @@ def test_no_body_breaks_the_reader(body: str) -> None:
     """Whatever it is, it is steps or nothing, and nothing unless it opens with a mark."""
     steps = directives(body, allow_shell=False)
     assert not steps or body.lstrip().startswith("!")
-    assert not any(isinstance(step, Shell) for step in steps)
+    assert isinstance(steps, Wrong) or not any(isinstance(step, Shell) for step in steps)

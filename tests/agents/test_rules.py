@@ -20,7 +20,7 @@ from hive.agents.demo_rules import (
 )
 from hive.agents.rules import ANSWER, PLAIN, interpret, table
 from hive.agents.scripted import RULES
-from hive.agents.steps import Call, Note, Say, Shell, Step, Tell, Wrong
+from hive.agents.steps import Call, Note, Say, Shell, Step, Tell
 from hive.protocol.commands import Settings
 from hive.protocol.errors import Malformed
 from hive.protocol.mail import PAIR_MESSAGES, PAIR_SECONDS, Kind, Mail, Provenance
@@ -97,8 +97,21 @@ def test_a_shell_directive_needs_permission_too() -> None:
     """Being obeyed is not enough."""
     from_operator = mail("!sh id", sender="operator", provenance=Provenance.OPERATOR)
     assert steps(from_operator, allow_shell=True) == (Shell("id"),)
-    (wrong,) = steps(from_operator)
-    assert isinstance(wrong, Wrong)
+    tell, said = steps(from_operator)
+    assert isinstance(tell, Tell)
+    assert (tell.to, tell.in_reply_to) == ("operator", "m-8")
+    assert "--allow-shell" in tell.text
+    assert said == Say(tell.text)
+
+
+def test_a_refused_script_leads_to_no_other() -> None:
+    """Its sender, scripted too and obeying whoever refused, only reads the refusal; nobody tells himself."""
+    tell, _ = steps(mail("!frobnicate"), directives_from=("juno",))
+    assert isinstance(tell, Tell)
+    answer = mail(tell.text, id="m-9", sender="iris", recipient="juno", in_reply_to="m-8")
+    assert steps(answer, directives_from=("iris",)) == (Note("read m-9 from iris"),)
+    own = steps(mail("!frobnicate", sender="iris", kind=Kind.NEXT_TURN), directives_from=("iris",))
+    assert [type(step) for step in own] == [Say]
 
 
 def test_an_unknown_table_lists_the_known_ones() -> None:

@@ -42,12 +42,10 @@ class TestTheContract(BackendContract):
 
 def test_a_script_is_carried_out_step_by_step() -> None:
     """One event or two for each line, in order."""
-    script = '!call hive/send {"to": "juno"}\n!sh ls\n!think hm\n!note a line\n!bad\n'
+    script = '!call hive/send {"to": "juno"}\n!sh ls\n!think hm\n!note a line\n'
     script += "!usage 10 5 0.5\n!usage 1 1\n!say bye"
     world = ScriptedWorld()
     events = world.run(mail(7, script))
-    bad = events[7]
-    assert isinstance(bad, Noted)
     usage = Usage(11, 6, 0.5)
     assert events == [
         PromptAccepted((7,)),
@@ -57,15 +55,31 @@ def test_a_script_is_carried_out_step_by_step() -> None:
         ToolReturned("call-2", ok=True, text="done"),
         Thought("hm"),
         Noted("note", "a line"),
-        Noted("directive", bad.text),
-        Said(bad.text),
         Used(Usage(10, 5, 0.5)),
         Used(usage),
         Said("bye"),
         Result("bye", usage=usage),
     ]
-    assert "'!bad' is not a directive" in bad.text
     assert world.tools.calls == [("iris", "send", {"to": "juno"})]
+
+
+@pytest.mark.parametrize("bad", ["!error teapot", "!frobnicate", "!call hive/send {to: juno}", "!sh"])
+def test_a_script_that_is_wrong_is_refused_whole_and_its_sender_told(bad: str) -> None:
+    """Nothing of it is done, the turn ends well, and so the mail is neither lost nor tried again."""
+    world = ScriptedWorld()
+    one = mail(7, f"!call hive/whoami\n{bad}\n!crash")
+    *_, result = world.run(one)
+    ((agent, tool, sent),) = world.tools.calls
+    assert (agent, tool, sent["to"], sent["in_reply_to"]) == ("iris", "send", one.sender, one.id)
+    assert bad.split(maxsplit=1)[0] in str(sent["body"])
+    assert result == Result(str(sent["body"]))
+
+
+def test_one_wrong_script_does_not_keep_others_from_being_carried_out() -> None:
+    """They were written by somebody else, or at another time."""
+    world = ScriptedWorld()
+    world.run(mail(7, "!frobnicate"), mail(8, "!call hive/whoami"))
+    assert [tool for _, tool, _ in world.tools.calls] == ["send", "whoami"]
 
 
 def test_an_error_keeps_what_was_said_and_used_before_it() -> None:

@@ -34,12 +34,15 @@ def test_a_life_of_a_hive(person: Person) -> None:  # noqa: PLR0915 - one life, 
     answered = person.asks("send", "manager", "are you there?", "--wait")
     assert answered["reply"]["mail"]["sender"] == "boss"
     assert "(said, not sent) hello" in person.types("send", "boss", "!say hello", "--wait")
+    refused = person.asks("send", "boss", "!error teapot", "--wait")["reply"]
+    assert "no class of error; there are auth," in refused["body"]
+    person.types("done", refused["mail"]["id"])
     story = person.types("message", answered["reply"]["mail"]["in_reply_to"])
     assert [step in story for step in ("accepted from", "claimed by", "shown to", "done:")] == [True] * 4
-    (mine,) = person.asks("inbox")["mail"]
+    mine = person.asks("inbox")["mail"][1]
     for verb, state, read in (("read", "ready", True), ("unread", "ready", False), ("done", "done", False)):
         person.types(verb, mine["id"])
-        now = person.asks("inbox")["mail"][0]
+        now = person.asks("inbox")["mail"][1]
         assert (now["state"], now["read"] if verb != "done" else False) == (state, read)
     assert "boss is idle" in person.types("why", "boss")
 
