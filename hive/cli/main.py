@@ -16,7 +16,7 @@ from hive.cli.local import ALONE, SPOKEN
 from hive.cli.output import Output
 from hive.cli.parser import FIRST, overview, parse
 from hive.cli.places import places
-from hive.cli.status import Failed, Status
+from hive.cli.status import Failed, Status, pointed
 from hive.cli.verbs import Call, change, look
 from hive.protocol.errors import Conflict, HiveRefusal
 from hive.protocol.verbs import Verb
@@ -71,7 +71,15 @@ def _run(typed: Sequence[str]) -> int:
 
 def conversation(verb: Verb) -> Callable[[Call], Awaitable[Status]]:
     """What a verb does that speaks with the daemon."""
-    return SPOKEN.get(verb.name, look if verb.get else change)
+    talk = SPOKEN.get(verb.name, look if verb.get else change)
+
+    async def converse(call: Call) -> Status:
+        try:
+            return await talk(call)
+        except Failed as failed:
+            raise pointed(failed, (argument.name for argument in verb.arguments)) from None
+
+    return converse
 
 
 def _complain(typed: Sequence[str], text: str, status: Status) -> int:

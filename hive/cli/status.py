@@ -3,8 +3,10 @@
 The rule kept here: a script can tell from the status alone what to do next.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import IntEnum
+
+from hive.protocol.errors import NotFound
 
 
 class Status(IntEnum):
@@ -25,12 +27,32 @@ BY_CODE: Mapping[str, Status] = {"conflict": Status.CONFLICT, "unknown": Status.
 class Failed(Exception):
     """A verb ends with this status and this sentence."""
 
-    def __init__(self, status: Status, text: str) -> None:
-        """Keep both."""
+    def __init__(self, status: Status, text: str, code: str = "") -> None:
+        """Keep them; `code` is the protocol's, where the daemon refused."""
         super().__init__(text)
         self.status = status
+        self.code = code
 
 
 def refused(code: str, text: str) -> Failed:
     """The failure for a refusal of the daemon."""
-    return Failed(BY_CODE.get(code, Status.REFUSED), text)
+    return Failed(BY_CODE.get(code, Status.REFUSED), text, code)
+
+
+LISTS: Mapping[str, str] = {
+    "agent": "hive ps",
+    "to": "hive ps",
+    "message": "hive inbox",
+    "reply-to": "hive inbox",
+}
+"""By what an argument names: the verb that lists such things."""
+
+
+def pointed(failed: Failed, arguments: Iterable[str]) -> Failed:
+    """A failure with where to look for what was not found, in the words of the command line."""
+    lists = dict.fromkeys(LISTS[name] for name in arguments if name in LISTS)
+    if failed.code != NotFound.code or not lists:
+        return failed
+    said = str(failed)
+    end = "" if said.endswith((".", "?")) else "."
+    return Failed(failed.status, f"{said}{end} See: {', '.join(lists)}", failed.code)

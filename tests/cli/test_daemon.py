@@ -56,6 +56,11 @@ def test_a_life_of_a_hive(person: Person) -> None:  # noqa: PLR0915 - one life, 
     assert "status 1" in stream
     assert any(mail["label"] == "hook" for mail in person.asks("mail", "boss")["mail"])
 
+    # What is not there.
+    assert "See: hive ps" in person.types("why", "bos", expect=1)
+    assert "Did you mean boss? See: hive ps" in person.types("pause", "bos", expect=1)
+    assert "See: hive inbox" in person.types("bury", "#999", expect=1)
+
     # Pausing, kicking, cancelling.
     assert "paused: boss" in person.types("pause", "boss")
     assert "way out: hive resume boss" in person.types("why", "boss")

@@ -13,7 +13,7 @@ import pytest
 from hive import config
 from hive.cli import main
 from hive.cli.main import _described
-from hive.cli.status import Failed, Status, refused
+from hive.cli.status import Failed, Status, pointed, refused
 from hive.directory import Directory, locked
 from hive.protocol.errors import Conflict, Malformed
 from hive.sockets import PortInUse
@@ -85,6 +85,27 @@ def test_refusals_of_the_daemon_keep_their_meaning() -> None:
     assert refused("conflict", "").status is Status.CONFLICT
     assert refused("unknown", "").status is Status.TIMEOUT
     assert refused("not_found", "").status is Status.REFUSED
+
+
+@pytest.mark.parametrize(
+    ("code", "typed", "text"),
+    [
+        ("not_found", ["why"], "there is no 'x'"),
+        ("not_found", ["why", "agent"], "there is no 'x'. See: hive ps"),
+        ("not_found", ["message"], "there is no 'x'. See: hive inbox"),
+        ("not_found", ["message", "to"], "there is no 'x'. See: hive inbox, hive ps"),
+        ("conflict", ["agent"], "there is no 'x'"),
+    ],
+)
+def test_what_is_not_found_is_listed_by_a_verb(code: str, typed: list[str], text: str) -> None:
+    """The daemon does not know how a person asks; the command line does."""
+    assert str(pointed(refused(code, "there is no 'x'"), typed)) == text
+
+
+def test_a_sentence_that_has_its_end_is_given_no_other() -> None:
+    """Some refusals end with a question."""
+    said = [str(pointed(refused("not_found", text), ["to"])) for text in ("Nobody.", "Did you mean boss?")]
+    assert said == ["Nobody. See: hive ps", "Did you mean boss? See: hive ps"]
 
 
 def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
