@@ -89,27 +89,31 @@ class Bus:
 
     def _add(self, listener: R) -> R:
         self._listeners.append(listener)
-        self._by_kind.clear()
+        self._refresh()
         return listener
 
     def forget(self, listener: Recording) -> None:
         """Hand this one no more facts."""
         self._listeners[:] = [other for other in self._listeners if other is not listener]
-        self._by_kind.clear()
+        self._refresh()
 
-    def hears(self, kind: type[Fact]) -> bool:
-        """Whether anybody wants this kind. Ask before building a fact in a hot path."""
-        return bool(self._by_kind[kind] if kind in self._by_kind else self._of(kind))
+    def audience(self, kind: type[Fact]) -> list[Recording]:
+        """Whoever wants this kind: the same list for ever, kept true, so that a hot path can look before it
+        builds a fact.
+        """
+        if kind not in self._by_kind:
+            self._by_kind[kind] = []
+            self._refresh()
+        return self._by_kind[kind]
 
     def publish(self, fact: Fact) -> None:
         """Hand a fact to everybody who wants it, now."""
-        for listener in self._of(type(fact)):
+        for listener in tuple(self.audience(type(fact))):  # one that hears it may close itself
             listener.offer(fact)
 
-    def _of(self, kind: type[Fact]) -> list[Recording]:
-        if kind not in self._by_kind:
-            self._by_kind[kind] = [one for one in self._listeners if issubclass(kind, one.kinds)]
-        return self._by_kind[kind]
+    def _refresh(self) -> None:
+        for kind, audience in self._by_kind.items():
+            audience[:] = [one for one in self._listeners if issubclass(kind, one.kinds)]
 
 
 R = TypeVar("R", bound=Recording)

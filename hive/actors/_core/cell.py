@@ -17,29 +17,37 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from contextlib import nullcontext
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 import trio
 from attrs import define, field, frozen
 from attrs.validators import ge, gt, is_callable, min_len, optional
-from outcome import Error, Value
+from outcome import Error, Outcome, Value
 
 from . import errors
 from .bus import Fact
 from .essence import essence
 from .facts import ActorExited, ActorStarted, Burial, WillNotLeave
 from .mailbox import DONE, Bury, Mailbox, Release, Retry, Verdict
-from .messages import Answer, Envelope, Held, Kinds, Message, Reply
+from .messages import Answer, Envelope, Held, Message, Reply
 from .policy import Backoff, Crashed, Exit, Grace, Left, Restart, RestartWindow, Status, Stopped, describe
 from .ref import Ref
 from .runtime import SPEAKER, Runtime, Speaker
 from .timers import Timers
 
-NO_DEADLINE: Final = nullcontext()
-
 PATIENCE: Final = 5.0
 """Seconds a cancelled incarnation may take to unwind before it is reported as one that will not leave."""
+
+
+class Woken:
+    """What Trio hands a loop that was woken. Its own default is built anew each time: 4 % of an ask."""
+
+    @staticmethod
+    def unwrap() -> None:
+        """Nothing to tell: look around."""
+
+
+WOKEN: Final = cast("Outcome[object]", Woken())
 
 
 class Serves(Protocol):
@@ -89,10 +97,8 @@ class Incarnation:
     since: float = 0.0
     kept: Held | None = None
     timers: Timers | None = None
-    watching: set[str] = field(factory=set)
-    settled: trio.Event = field(factory=trio.Event)
-    asked_to_stop: trio.Event = field(factory=trio.Event)
-    gone: trio.Event = field(factory=trio.Event)
+    watching: dict[str, None] = field(factory=dict)
+    onlookers: trio.lowlevel.ParkingLot = field(factory=trio.lowlevel.ParkingLot, init=False)
 
     def started(self, _value: None = None) -> None:
         """Ready. From here on only the supervisor decides when this ends."""
@@ -101,7 +107,16 @@ class Incarnation:
         if not self.stopping:
             self.cell.status = Status.READY
         self.cell.publish(ActorStarted(self.cell.name, self.number))
-        self.settled.set()
+        self.onlookers.unpark_all()
+
+    async def until(self, happened: Callable[[], bool]) -> None:
+        """Wait until this is true of us. Looked at when we are ready, asked to stop, and gone."""
+        while not happened():
+            await self.onlookers.park()
+
+    def is_gone(self) -> bool:
+        """Whether it has ended."""
+        return self.exit is not None
 
     def ended(self, error: BaseException | None) -> Exit:
         """How this ended, now that its task has, with this error."""
@@ -135,8 +150,8 @@ class Cell:
     failures: int = field(default=0, init=False)
     last_error: str | None = field(default=None, init=False)
     closed: bool = field(default=False, init=False)
+    senders: trio.lowlevel.ParkingLot | None = field(default=None, init=False)
     _reader: trio.lowlevel.Task | None = field(default=None, init=False)
-    _senders: trio.lowlevel.ParkingLot | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         """Make the mailbox and take the name. Raises `NameTaken`."""
@@ -153,7 +168,7 @@ class Cell:
     @property
     def alive(self) -> Incarnation | None:
         """The incarnation that has not ended, if there is one."""
-        return None if self.life is None or self.life.gone.is_set() else self.life
+        return None if self.life is None or self.life.is_gone() else self.life
 
     def ref(self, name: str) -> Ref:
         """A ref to whoever bears this name, now or later."""
@@ -179,7 +194,7 @@ class Cell:
         self.life = life = Incarnation(self.incarnation, self, scope, Speaker(self.name))
         nursery.start_soon(self._live, life, name=f"{self.name}.{life.number}")
         try:
-            await life.settled.wait()
+            await life.until(lambda: life.ready_at is not None or life.is_gone())
         except trio.Cancelled:
             if life.ready_at is None:
                 scope.cancel(reason=f"whoever was starting {self.name!r} was cancelled")
@@ -219,8 +234,7 @@ class Cell:
             self.runtime.watchers.get(name, {}).pop(self.name, None)
         if self.closed:
             self.close("it left late")
-        life.gone.set()
-        life.settled.set()
+        life.onlookers.unpark_all()
         if life.ready_at is not None:
             self.publish(ActorExited(self.name, life.number, life.exit))
             if error is None or isinstance(error, Exception):  # an interrupt takes everybody along
@@ -236,11 +250,11 @@ class Cell:
             return
         self.ask_to_stop()
         with trio.move_on_after(self.spec.grace.shutdown):
-            await life.gone.wait()
+            await life.until(life.is_gone)
             return
         life.scope.cancel(reason=f"the grace of {self.name!r} is over")
         with trio.move_on_after(PATIENCE):
-            await life.gone.wait()
+            await life.until(life.is_gone)
             return
         self.publish(WillNotLeave(self.name, life.number, life.stack()))
 
@@ -249,7 +263,7 @@ class Cell:
         if self.alive is not None:
             self.alive.stopping = True
             self.status = Status.STOPPING
-            self.alive.asked_to_stop.set()
+            self.alive.onlookers.unpark_all()
             self.wake()
 
     def kill(self) -> None:
@@ -260,8 +274,9 @@ class Cell:
 
     async def wait_stopping(self) -> None:
         """Wait until we are asked to stop. For occupants that are not actors."""
-        assert self.life is not None
-        await self.life.asked_to_stop.wait()
+        life = self.life
+        assert life is not None
+        await life.until(lambda: life.stopping)
 
     # Between incarnations.
 
@@ -269,8 +284,8 @@ class Cell:
         """Stay without an incarnation. Mail waits on; whoever waits for an answer is told."""
         self.status = status
         self.fail_questions()
-        if self._senders is not None:
-            self._senders.unpark_all()
+        if self.senders is not None:
+            self.senders.unpark_all()
         for watcher in self.runtime.watchers.pop(self.name, ()):
             self.runtime.tell_down(watcher, self.name, reason)
 
@@ -319,21 +334,8 @@ class Cell:
 
     def withdraw(self, envelope: Envelope) -> None:
         """Take back a question that nobody has begun on."""
-        if self.mailbox.take_out(lambda waiting: waiting is envelope) and self._senders is not None:
-            self._senders.unpark()
-
-    def claim(self, kinds: Kinds | None, now: float) -> Envelope | None:
-        """Take the next wanted message in hand, if there is one; a sender may have its room."""
-        envelope = self.mailbox.claim(kinds, now)
-        if self._senders is not None and envelope is not None:
-            self._senders.unpark()  # should a tell be quicker, the sender waits again
-        return envelope
-
-    def finish(self, envelope: Envelope, answer: object) -> None:
-        """End the latest claim of a message as done, with this answer."""
-        self.mailbox.settle(envelope, envelope.claim, DONE, envelope.since)
-        if envelope.reply is not None:
-            envelope.reply.resolve(Value(answer))
+        if self.mailbox.take_out(lambda waiting: waiting is envelope) and self.senders is not None:
+            self.senders.unpark()
 
     def settle(self, envelope: Envelope, claim: int, verdict: Verdict, answer: Answer | None) -> Verdict:
         """End a claim, tell whoever waits for the answer, and return the verdict that was carried out.
@@ -355,21 +357,20 @@ class Cell:
         return carried_out
 
     def _answer_to(self, verdict: Verdict) -> Answer:
-        match verdict:
-            case Bury(error=error):
-                return Error(error)
-            case Retry(error=error):
-                return Error(errors.ActorCrashed(self.name, error))
-            case _:
-                return Value(None)
+        if isinstance(verdict, Retry):
+            return Error(errors.ActorCrashed(self.name, verdict.error))
+        return Error(verdict.error) if isinstance(verdict, Bury) else Value(None)
 
     # Waiting.
 
     async def wait_for_mail(self, deadline: float) -> None:
         """Park the occupant's loop until something happens or the deadline passes."""
         self._reader = trio.lowlevel.current_task()
-        with NO_DEADLINE if deadline == math.inf else trio.move_on_at(deadline):
+        if deadline == math.inf:
             await trio.lowlevel.wait_task_rescheduled(self._abort)
+        else:
+            with trio.move_on_at(deadline):
+                await trio.lowlevel.wait_task_rescheduled(self._abort)
 
     def _abort(self, _: object) -> trio.lowlevel.Abort:
         self._reader = None
@@ -378,11 +379,11 @@ class Cell:
     def wake(self) -> None:
         """Have the occupant's loop look around."""
         if self._reader is not None:
-            trio.lowlevel.reschedule(self._reader)
+            trio.lowlevel.reschedule(self._reader, WOKEN)
             self._reader = None
 
     async def wait_for_room(self) -> None:
         """Park a sender until a message has left the mailbox, or the cell is closed."""
-        if self._senders is None:
-            self._senders = trio.lowlevel.ParkingLot()
-        await self._senders.park()
+        if self.senders is None:
+            self.senders = trio.lowlevel.ParkingLot()
+        await self.senders.park()

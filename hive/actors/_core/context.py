@@ -148,4 +148,4 @@ class Context:
             runtime.tell_down(self.name, name, "no such actor" if cell is None else cell.status.value)
         else:
             runtime.watchers.setdefault(name, {})[self.name] = None
-            self._life.watching.add(name)
+            self._life.watching[name] = None

@@ -72,10 +72,11 @@ class Hive:
 
     async def stopped(self) -> None:
         """Wait until everybody has left. Raises what the root failed with, its causes chained."""
-        assert self._root.life is not None
-        await self._root.life.gone.wait()
-        if isinstance(self._root.life.exit, Crashed):
-            raise self._root.life.exit.error
+        life = self._root.life
+        assert life is not None
+        await life.until(life.is_gone)
+        if isinstance(life.exit, Crashed):
+            raise life.exit.error
 
 
 @asynccontextmanager

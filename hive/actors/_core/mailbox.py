@@ -18,6 +18,7 @@ from typing import Final, TypeAlias, assert_never
 
 from attrs import define, field, frozen
 from attrs.validators import ge
+from outcome import Value
 
 from .errors import NotHeld
 from .messages import Envelope, Kinds, Reply
@@ -127,7 +128,7 @@ class Mailbox:
     @property
     def must_wait(self) -> bool:
         """Whether a sender that can wait should: there is no room, and there will be."""
-        return self.overflow is Overflow.BLOCK and len(self._normal) + len(self._snoozed) >= self.capacity
+        return len(self._normal) + len(self._snoozed) >= self.capacity and self.overflow is Overflow.BLOCK
 
     # Going out.
 
@@ -153,6 +154,13 @@ class Mailbox:
     def holds(self, envelope: Envelope, claim: int) -> bool:
         """Whether this very claim is still open."""
         return envelope.claim == claim and envelope.id in self._held
+
+    def finish(self, envelope: Envelope, answer: object) -> None:
+        """End the open claim of a message as done, with this answer: what nearly every handling comes to."""
+        del self._held[envelope.id]
+        self.counts.done += 1
+        if envelope.reply is not None:
+            envelope.reply.resolve(Value(answer))
 
     def settle(self, envelope: Envelope, claim: int, verdict: Verdict, now: float) -> None:
         """End a claim. Raises `NotHeld` if it has ended already."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import math
-from collections import deque
+from bisect import bisect_right
 from collections.abc import Sequence
 from random import Random
 from typing import Final, TypeAlias
@@ -58,7 +58,7 @@ class Status(enum.Enum):
     PARKED = "parked"
 
 
-RESTING: Final = frozenset({Status.STOPPED, Status.PARKED})
+RESTING: Final = (Status.STOPPED, Status.PARKED)
 """No incarnation will live here until somebody asks for it, so questions are answered at once: nobody is in.
 """
 
@@ -126,7 +126,7 @@ class RestartWindow:
     """The restarts spent from one budget, as a sliding window on the monotonic clock."""
 
     budget: Budget
-    _spent: deque[float] = field(factory=deque, init=False)
+    _spent: list[float] = field(factory=list, init=False)
 
     def spend(self, now: float) -> bool:
         """Spend one restart. False, and nothing spent, if the budget does not allow it."""
@@ -137,8 +137,7 @@ class RestartWindow:
 
     def count(self, now: float) -> int:
         """The restarts within the window that ends now."""
-        while self._spent and self._spent[0] <= now - self.budget.period:
-            self._spent.popleft()
+        del self._spent[: bisect_right(self._spent, now - self.budget.period)]
         return len(self._spent)
 
     def forgive(self) -> None:

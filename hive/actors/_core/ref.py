@@ -4,8 +4,7 @@ Valid across restarts, never a live object, and as cheap as a string: it may tra
 `tell` is at least once, `ask` at most once.
 """
 
-from contextlib import AbstractContextManager, nullcontext
-from typing import Final, Never, TypeVar, cast
+from typing import Never, TypeVar
 
 import trio
 from attrs import field, frozen
@@ -17,8 +16,6 @@ from .policy import RESTING
 from .runtime import SPEAKER, Runtime
 
 T = TypeVar("T")
-
-NOBODY_WAITS: Final = nullcontext()
 
 
 @frozen
@@ -45,7 +42,7 @@ class Ref:
         await trio.lowlevel.checkpoint()
         cell = self._runtime.cells.get(self.name) or self._nobody(message)
         while cell.mailbox.must_wait and not urgent:
-            with self._waiting():
+            with self._runtime.waits.edge(self._waiter(), self.name):
                 await cell.wait_for_room()
             cell = self._runtime.cells.get(self.name) or self._nobody(message)
         cell.post(message, urgent=urgent)
@@ -58,7 +55,9 @@ class Ref:
         where the mailbox refuses; and `WouldDeadlock` if the actor waits, however indirectly, for us.
         """
         cell = self._runtime.cells.get(self.name) or self._nobody(request)
-        with self._waiting():
+        waits, waiter = self._runtime.waits, self._waiter()
+        waits.begin(waiter, self.name)
+        try:
             while cell.mailbox.must_wait and not urgent and cell.status not in RESTING:
                 await cell.wait_for_room()
                 cell = self._runtime.cells.get(self.name) or self._nobody(request)
@@ -66,14 +65,22 @@ class Ref:
                 raise ActorStopped(self.name, begun=False)
             reply = Reply()
             envelope = cell.post(request, urgent=urgent, reply=reply)
-            return cast("T", await reply.wait(lambda: cell.withdraw(envelope)))
 
-    def _waiting(self) -> AbstractContextManager[None]:
-        """Show that our actor waits for this one. Helper tasks and outsiders block nobody by waiting."""
+            def give_up(_: object) -> trio.lowlevel.Abort:
+                reply.asker = None
+                cell.withdraw(envelope)
+                return trio.lowlevel.Abort.SUCCEEDED
+
+            reply.asker = trio.lowlevel.current_task()
+            answer: T = await trio.lowlevel.wait_task_rescheduled(give_up)
+            return answer
+        finally:
+            waits.end(waiter, self.name)
+
+    def _waiter(self) -> str | None:
+        """The actor that waits while we do. Helper tasks and outsiders block nobody by waiting."""
         speaker = SPEAKER.get()
-        if speaker is None or not speaker.blocking:
-            return NOBODY_WAITS
-        return self._runtime.waits.edge(speaker.name, self.name)
+        return None if speaker is None or not speaker.blocking else speaker.name
 
     def _nobody(self, message: Message) -> Never:
         speaker = SPEAKER.get()

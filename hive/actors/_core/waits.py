@@ -18,22 +18,32 @@ class Waits:
 
     _edges: dict[str, list[str]] = field(factory=dict, init=False)
 
-    @contextmanager
-    def edge(self, waiter: str, awaited: str, *, checked: bool = True) -> Iterator[None]:
-        """Wait inside this. Raises `WouldDeadlock`, naming the ring, if the awaited one waits for us already.
+    def begin(self, waiter: str | None, awaited: str, *, checked: bool = True) -> None:
+        """Begin to wait. Raises `WouldDeadlock`, naming the ring, if the awaited one waits for us already.
 
-        Unchecked is for those who will not wait for ever.
+        Unchecked is for those who will not wait for ever. Nobody (None) keeps nobody waiting.
         """
-        if checked and (path := self._path(awaited, waiter)):
-            raise WouldDeadlock([waiter, *path])
-        mine = self._edges.setdefault(waiter, [])
-        mine.append(awaited)
+        if waiter is not None:
+            if checked and (path := self._path(awaited, waiter)):
+                raise WouldDeadlock([waiter, *path])
+            self._edges.setdefault(waiter, []).append(awaited)
+
+    def end(self, waiter: str | None, awaited: str) -> None:
+        """Wait no more."""
+        if waiter is not None:
+            mine = self._edges[waiter]
+            mine.remove(awaited)
+            if not mine:
+                del self._edges[waiter]
+
+    @contextmanager
+    def edge(self, waiter: str | None, awaited: str, *, checked: bool = True) -> Iterator[None]:
+        """Wait inside this: `begin` and `end`."""
+        self.begin(waiter, awaited, checked=checked)
         try:
             yield
         finally:
-            mine.remove(awaited)
-            if not mine:
-                self._edges.pop(waiter, None)
+            self.end(waiter, awaited)
 
     def of(self, waiter: str) -> tuple[str, ...]:
         """Whom this one waits for."""
