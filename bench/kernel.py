@@ -1,18 +1,24 @@
 """How fast the kernel is, beside bare Trio in the same run.
 
-Run it with: python -m bench.kernel Absolute numbers depend on the machine and its neighbours; trust the
-ratios. Each figure is the best of a few rounds.
+Run it with: python -m bench.kernel [ROUNDS]
+
+Every round measures each thing in hive and, right after it, its floor in bare Trio; so a neighbour that
+disturbs one disturbs both. The ratio is the median over the rounds, with the least and the greatest; the
+absolute figure is the best round's. Trust the ratios.
 """
 
 from __future__ import annotations
 
 import gc
+import os
 import statistics
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
+from typing import Final, TypeAlias
 
 import trio
 import trio.testing
@@ -33,15 +39,19 @@ from hive.actors import (
     open_hive,
 )
 
-ROUNDS = 5
+ROUNDS = 9
 TELLS = 200_000
 BURST = 64  # tells between two checkpoints of the sender, as many as the actor handles between two of its own
 ASKS = 20_000
-SPAWNS = 2_000
-CRASHES = 1_000
+SPAWNS = 1_000
+CRASHES = 500
+IDLE = 6_000
+IDLE_BYTES = 10_000
 MANY = 10_000_000
 
 now = time.perf_counter
+
+Measure: TypeAlias = Callable[[], Awaitable[float]]
 
 
 @frozen
@@ -150,6 +160,16 @@ async def ask_hive_with_deadline() -> float:
 
 async def ask_trio() -> float:
     """The same with a pair of memory channels."""
+    return await round_trips(None)
+
+
+async def ask_trio_with_deadline() -> float:
+    """The same, each round trip within a deadline."""
+    return await round_trips(5)
+
+
+async def round_trips(deadline: float | None) -> float:
+    """Round trips per second through a pair of memory channels, one at a time."""
     to, there = trio.open_memory_channel[int](1)
     fro, back = trio.open_memory_channel[int](1)
 
@@ -163,8 +183,13 @@ async def ask_trio() -> float:
         started = now()
         with to, back:
             for n in range(ASKS):
-                await to.send(n)
-                await back.receive()
+                if deadline is None:
+                    await to.send(n)
+                    await back.receive()
+                else:
+                    with trio.fail_after(deadline):
+                        await to.send(n)
+                        await back.receive()
     return ASKS / (now() - started)
 
 
@@ -202,21 +227,20 @@ def resident() -> int:
 
 async def memory_hive() -> float:
     """Bytes for each idle actor."""
-    count = SPAWNS * 3
     async with open_hive(*(ChildSpec(f"warm{n}", Idle) for n in range(100))) as hive:
         gc.collect()
         before = resident()
-        for n in range(count):
+        for n in range(IDLE):
             await hive.root.ask(StartChild(ChildSpec(f"a{n}", Idle)))
         await trio.testing.wait_all_tasks_blocked()
         gc.collect()
-        return (resident() - before) / count
+        return (resident() - before) / IDLE
 
 
-def crashes(siblings: int) -> Callable[[], Awaitable[list[float]]]:
-    """Seconds from telling an actor to crash until its next incarnation is ready, in order of size."""
+def crash_hive(share: float, siblings: int) -> Measure:
+    """Microseconds from telling an actor to crash until its next incarnation is ready: the quantile."""
 
-    async def measure() -> list[float]:
+    async def measure() -> float:
         took: list[float] = []
         started = 0.0
         ready = trio.Event()
@@ -240,12 +264,12 @@ def crashes(siblings: int) -> Callable[[], Awaitable[list[float]]]:
                 hive.ref("crasher").tell(Crash())
                 await ready.wait()
                 await trio.testing.wait_all_tasks_blocked()
-        return sorted(took[1:])
+        return sorted(took[1:])[int(share * CRASHES)] * 1e6
 
     return measure
 
 
-async def crash_trio() -> list[float]:
+async def crash_trio(share: float) -> float:
     """The same for a bare loop that runs its child in a nursery and starts it again."""
     took: list[float] = []
     started = 0.0
@@ -276,47 +300,71 @@ async def crash_trio() -> list[float]:
             await ready.wait()
             await trio.testing.wait_all_tasks_blocked()
         nursery.cancel_scope.cancel()
-    return sorted(took[1:])
+    return sorted(took[1:])[int(share * CRASHES)] * 1e6
 
 
-def best(measure: Callable[[], Awaitable[float]], rounds: int = ROUNDS) -> float:
-    """The best of several rounds: the others were disturbed."""
-    return max(trio.run(measure) for _ in range(rounds))
+@frozen
+class Row:
+    """One thing to measure, its floor in bare Trio, and what it must reach (or, `at_most`, not exceed)."""
+
+    what: str
+    unit: str
+    hive: Measure
+    bare: Measure
+    goal: float
+    at_most: bool = False
+    times: float | None = None
+
+    def met(self, value: float) -> bool:
+        """Whether this figure meets the goal."""
+        return value <= self.goal if self.at_most else value >= self.goal
 
 
-def row(what: str, value: float, unit: str, goal: str, bare: float | None = None) -> None:
-    """Print one figure."""
-    ratio = "" if bare is None else f"{value / bare:6.2f} x bare trio ({bare:,.0f})"
-    print(f"{what:32} {value:12,.0f} {unit:10} goal {goal:10} {ratio}", flush=True)
+def crash_row(share: float, siblings: int, goal: float) -> Row:
+    """From crash to ready again."""
+    what = f"crash to ready, p{share * 100:.0f}, {siblings} siblings"
+    return Row(what, "us", crash_hive(share, siblings), partial(crash_trio, share), goal, at_most=True)
+
+
+ROWS: Final = (
+    Row("tell", "/s", tell_hive, tell_trio, 1_000_000, times=4),
+    Row("ask", "/s", ask_hive, ask_trio, 100_000),
+    Row("ask within a deadline", "/s", ask_hive_with_deadline, ask_trio_with_deadline, 70_000),
+    Row("start a child, ready", "/s", spawn_hive, spawn_trio, 10_000),
+    crash_row(0.5, 0, 100),
+    crash_row(0.99, 0, 300),
+    crash_row(0.5, 1000, 100),
+    crash_row(0.99, 1000, 300),
+)
+
+
+def verdict(row: Row, pairs: Sequence[tuple[float, float]]) -> str:
+    """One line about what the rounds have shown."""
+    best = (min if row.at_most else max)(hive for hive, _ in pairs)
+    ratios = sorted(hive / bare for hive, bare in pairs)
+    middle = statistics.median(ratios)
+    beside = f"{middle:5.2f} x bare Trio ({ratios[0]:.2f} to {ratios[-1]:.2f})"
+    goal = f"{'<=' if row.at_most else '>='} {row.goal:,.0f}: {'met' if row.met(best) else 'missed'}"
+    if row.times is not None:
+        goal += f"; >= {row.times:.0f} x: {'met' if middle >= row.times else 'missed'}"
+    return f"{row.what:36}{best:12,.0f} {row.unit:4}{beside:42}{goal}"
 
 
 def main() -> None:
     """Print everything."""
-    print(f"Python {sys.version.split()[0]}, trio {trio.__version__}; best of {ROUNDS}")
-    row("memory of an idle actor", trio.run(memory_hive), "bytes", "<= 10,000")
-    row("tell", best(tell_hive), "/s", ">= 1 M, 4 x", best(tell_trio))
-    bare = best(ask_trio)
-    row("ask", best(ask_hive), "/s", ">= 100 k", bare)
-    row("ask within a deadline", best(ask_hive_with_deadline), "/s", ">= 70 k", bare)
-    row("start a child, ready", best(spawn_hive), "/s", ">= 10 k", best(spawn_trio))
-    took = trio.run(crash_trio)
-    bare_p50, bare_p99 = statistics.median(took) * 1e6, took[int(len(took) * 0.99)] * 1e6
-    for siblings in (0, 1000):
-        took = trio.run(crashes(siblings))
-        row(
-            f"crash to ready, p50, {siblings} siblings",
-            statistics.median(took) * 1e6,
-            "us",
-            "<= 100",
-            bare_p50,
-        )
-        row(
-            f"crash to ready, p99, {siblings} siblings",
-            took[int(len(took) * 0.99)] * 1e6,
-            "us",
-            "<= 300",
-            bare_p99,
-        )
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
+    python = sys.version.split()[0]
+    print(f"Python {python}, trio {trio.__version__}; {rounds} rounds; load {os.getloadavg()[0]:.1f}")
+    memory = trio.run(memory_hive)
+    met = "met" if memory <= IDLE_BYTES else "missed"
+    print(f"{'memory of an idle actor':36}{memory:12,.0f} {'B':46}<= {IDLE_BYTES:,}: {met}")
+    pairs: dict[str, list[tuple[float, float]]] = {row.what: [] for row in ROWS}
+    for _ in range(rounds):
+        for row in ROWS:
+            pairs[row.what].append((trio.run(row.hive), trio.run(row.bare)))
+    for row in ROWS:
+        print(verdict(row, pairs[row.what]))
+    print(f"load {os.getloadavg()[0]:.1f}")
 
 
 if __name__ == "__main__":

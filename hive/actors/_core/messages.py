@@ -50,7 +50,8 @@ class Reply:
     def resolve(self, answer: Answer) -> None:
         """Tell the asker, unless it has been told already or has given up."""
         if self.asker is not None:
-            # What its parking returns or raises. Without it Trio would build an outcome of its own: 4 % of an ask.
+            # This is what its parking returns or raises. Without it Trio would build an outcome of its own,
+            # which is 4 % of an ask.
             trio.lowlevel.reschedule(self.asker, answer)
             self.asker = None
 
