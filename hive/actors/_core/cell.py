@@ -20,7 +20,7 @@ from collections.abc import Callable
 from typing import Final, Protocol, cast
 
 import trio
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 from attrs.validators import ge, gt, is_callable, min_len, optional
 from outcome import Error, Outcome, Value
 
@@ -289,11 +289,16 @@ class Cell:
         for watcher in self.runtime.watchers.pop(self.name, ()):
             self.runtime.tell_down(watcher, self.name, reason)
 
-    def fail_questions(self, sender: str | None = None) -> None:
-        """Tell whoever waits for an answer (or only this sender) that nobody will look at the question."""
-        for question in self.mailbox.take_out(lambda e: bool(e.reply) and sender in {None, e.sender}):
+    def fail_questions(self, sender: str | None = None) -> bool:
+        """Tell whoever waits for an answer (or only this sender) that nobody will look at the question.
+
+        Returns whether there was anybody.
+        """
+        questions = self.mailbox.take_out(lambda e: bool(e.reply) and sender in {None, e.sender})
+        for question in questions:
             assert question.reply is not None
             question.reply.resolve(Error(errors.ActorStopped(self.name, begun=False)))
+        return bool(questions)
 
     def close(self, reason: str) -> None:
         """Give up the name. What waits becomes dead letters, and whoever waits for an answer is told."""
@@ -350,7 +355,8 @@ class Cell:
             carried_out = Bury(verdict.error)
         self.mailbox.settle(envelope, claim, carried_out, self.runtime.now())
         if reply is not None and not isinstance(verdict, Release):
-            reply.resolve(answer or self._answer_to(verdict))
+            # A copy: an outcome unwraps only once, and somebody else may have been given the same one.
+            reply.resolve(evolve(answer) if answer else self._answer_to(verdict))
         if isinstance(carried_out, Bury):
             reason = Burial.POISON if isinstance(verdict, Retry) else Burial.REJECTED
             self._bury(envelope, reason, describe(carried_out.error))

@@ -82,9 +82,8 @@ class ActorStopped(HiveError):
     """
 
     def __init__(self, name: str, *, begun: bool) -> None:
-        super().__init__(
-            f"{name!r} stopped {'while handling' if begun else 'before it looked at'} this request"
-        )
+        when = "while handling" if begun else "before it looked at"
+        super().__init__(f"{name!r} stopped {when} this request")
         self.name = name
         self.begun = begun
 

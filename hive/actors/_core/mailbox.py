@@ -169,22 +169,18 @@ class Mailbox:
         match verdict:
             case Done():
                 self.counts.done += 1
-            case Retry(after=after):
-                envelope.attempts += 1
-                self._again(envelope, after, now)
             case Bury():
                 envelope.attempts += 1
                 self.counts.buried += 1
-            case Release(after=after):
-                self._again(envelope, after, now)
+            case Retry(after=after) | Release(after=after):
+                if isinstance(verdict, Retry):
+                    envelope.attempts += 1
+                if after > 0:
+                    heapq.heappush(self._snoozed, (now + after, envelope.id, envelope))
+                else:
+                    self._to_front(envelope)
             case _:
                 assert_never(verdict)
-
-    def _again(self, envelope: Envelope, after: float, now: float) -> None:
-        if after > 0:
-            heapq.heappush(self._snoozed, (now + after, envelope.id, envelope))
-        else:
-            self._to_front(envelope)
 
     def _to_front(self, envelope: Envelope) -> None:
         (self._urgent if envelope.urgent else self._normal).appendleft(envelope)

@@ -85,8 +85,12 @@ class Exited(Internal):
 
 @frozen(eq=False)
 class RestartDue(Internal):
-    """It is time to start these again, in order, as far as they still wait for it."""
+    """It is time to start these again, in order, as far as they still wait for it.
 
+    Void when the plan it belongs to, that of the cell that failed, has been superseded since.
+    """
+
+    failed: Cell
     cells: tuple[Cell, ...]
 
 
@@ -107,14 +111,12 @@ class Supervisor(Actor):
     _nursery: trio.Nursery = field(init=False)
     _window: RestartWindow = field(init=False)
     _cells: dict[str, Cell] = field(factory=dict, init=False)
-    _due: dict[str, Timer] = field(factory=dict, init=False)
+    _due: dict[Cell, Timer] = field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
         """Refuse what could never work, before anything is started."""
         if self.kinship is Kinship.STRANGERS and self.strategy is not Strategy.ONE_FOR_ONE:
-            raise errors.InvalidSpec(
-                "strangers are restarted one for one; another strategy makes them a family"
-            )
+            raise errors.InvalidSpec("strangers are restarted one for one; another strategy is for a family")
         names = [spec.name for spec in self.children]
         if len(set(names)) != len(names):
             raise errors.InvalidSpec(f"each child needs a name of its own, but got {', '.join(names)}")
@@ -170,8 +172,10 @@ class Supervisor(Actor):
         match message:
             case Exited(life):
                 await self._after(life)
-            case RestartDue(cells):
-                await self._start_again(cells)
+            case RestartDue(failed, cells):
+                if failed in self._due and self._due[failed].message is message:
+                    del self._due[failed]
+                    await self._start_again(cells)
             case StartChild() | StopChild() | DropChild() | RestartChild() | ReplaceChild() | ListChildren():
                 try:
                     return await self._comply(message)
@@ -221,12 +225,12 @@ class Supervisor(Actor):
             await self._start_again(group)
         else:
             # A failed start always goes through the mailbox, so that a request to stop can overtake it.
-            self._due[cell.name] = self._ctx.after(delay, RestartDue(tuple(group)))
+            self._due[cell] = self._ctx.after(delay, RestartDue(cell, tuple(group)))
 
     async def _stand_by(self, cell: Cell) -> None:
         """Stop a child that will be started with its group, superseding a restart of its own."""
-        if cell.name in self._due:
-            self._due.pop(cell.name).cancel()
+        if cell in self._due:
+            self._due.pop(cell).cancel()
         if cell.alive is not None:
             await self._stop(cell)
             cell.status = Status.WAITING
@@ -236,7 +240,6 @@ class Supervisor(Actor):
     async def _start_again(self, cells: Sequence[Cell]) -> None:
         """Start those that still wait for it, in order. One that fails is planned anew, with its group."""
         for cell in cells:
-            self._due.pop(cell.name, None)
             if cell.status is Status.WAITING:
                 try:
                     await self._start(cell)
@@ -250,11 +253,9 @@ class Supervisor(Actor):
             cell.rest(Status.PARKED, describe(exit_))
             return
         self._report(cell, exit_, Decision.ESCALATE)
-        limit = f"{self.budget.intensity} times in {self.budget.period} s"
-        failed = errors.RestartsExhausted(
-            f"{self._ctx.name!r} restarted {limit}, and {cell.name!r} failed again"
-        )
-        raise failed from (exit_.error if isinstance(exit_, Crashed) else None)
+        cause = exit_.error if isinstance(exit_, Crashed) else None
+        spent = f"{self._ctx.name!r} restarted {self.budget.intensity} times in {self.budget.period} s"
+        raise errors.RestartsExhausted(f"{spent}, and {cell.name!r} failed again") from cause
 
     # Requests.
 
@@ -329,8 +330,8 @@ class Supervisor(Actor):
 
         What it has asked us is answered first: there will be no answer.
         """
-        self._ctx.cell.fail_questions(sender=cell.name)
-        with self._ctx.cell.runtime.waits.edge(self._ctx.name, cell.name, checked=asked):
+        answered = self._ctx.cell.fail_questions(sender=cell.name)
+        with self._ctx.cell.runtime.waits.edge(self._ctx.name, cell.name, checked=asked and not answered):
             await cell.stop()
 
     def _drop(self, cell: Cell, reason: str) -> None:

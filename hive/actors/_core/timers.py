@@ -8,6 +8,7 @@ import heapq
 import math
 
 from attrs import define, field
+from attrs.validators import gt, optional
 
 from .messages import Envelope, Message
 
@@ -18,8 +19,8 @@ class Timer:
 
     message: Message
     due: float
-    period: float | None = None
-    silence: float | None = None
+    period: float | None = field(default=None, validator=optional(gt(0)))
+    silence: float | None = field(default=None, validator=optional(gt(0)))
     cancelled: bool = False
     posted: Envelope | None = None
 

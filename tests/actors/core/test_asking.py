@@ -14,10 +14,12 @@ from hive.actors import (
     ChildSpec,
     Context,
     DeadLetter,
+    Done,
     Down,
     DropChild,
     Full,
     Grace,
+    Held,
     Hive,
     Kinship,
     Leave,
@@ -720,6 +722,35 @@ def test_of_two_answers_the_first_one_wins(seed: int) -> None:
             reply.resolve(Value("second"))
 
     simulate(story, seed)
+
+
+def test_one_answer_may_be_given_to_several_askers(seed: int) -> None:
+    """Each gets it, although an outcome unwraps only once."""
+    held: list[Held] = []
+    answers: list[object] = []
+
+    async def hold(ctx: Context) -> None:
+        held.append(ctx.hold())
+
+    async def answer(ctx: Context) -> None:
+        answer = Value("same")
+        for one in held:
+            ctx.settle(one, Done(), answer)
+
+    async def story(sim: Simulation) -> None:
+        async with sim.hive(probe("a")) as hive, trio.open_nursery() as nursery:
+
+            async def ask() -> None:
+                answers.append(await hive.ref("a").ask(Do(hold)))
+
+            nursery.start_soon(ask)
+            nursery.start_soon(ask)
+            await settle()
+            hive.ref("a").tell(Do(answer))
+
+    simulate(story, seed)
+
+    assert answers == ["same", "same"]
 
 
 def test_refs_are_equal_by_name_and_can_travel() -> None:

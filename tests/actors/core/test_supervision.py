@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import pytest
 import trio
@@ -660,6 +661,100 @@ def test_an_earlier_failure_supersedes_the_restart_a_later_child_waits_for(seed:
     simulate(story, seed)
 
     assert log[3:9] == ["c down", "a down", "b down", "a up", "b up", "c up"]
+
+
+def test_a_restart_that_was_due_when_an_earlier_child_failed_is_superseded_too(seed: int) -> None:
+    """Even if its time came while the supervisor was busy: nobody is started before those it depends on."""
+    log: list[str] = []
+    backoff = Backoff(first=1, jitter=0)
+
+    async def story(sim: Simulation) -> None:
+        busy = probe("busy", log, grace=Grace(shutdown=5))
+        specs = busy, *(probe(name, log, backoff=backoff) for name in "ab")
+        async with sim.hive(*specs, strategy=Strategy.REST_FOR_ONE) as hive, trio.open_nursery() as nursery:
+            hive.ref("busy").tell(Do(never))
+            hive.kill("b")
+            await trio.sleep(0.5)
+            nursery.start_soon(hive.root.ask, StopChild("busy"))
+            await trio.sleep(1)
+            hive.kill("a")
+            await trio.sleep(10)
+            assert incarnations(hive) == {"root": 1, "busy": 1, "a": 2, "b": 2}
+
+    simulate(story, seed)
+
+    assert log[3:8] == ["b down", "a down", "busy down", "a up", "b up"]
+
+
+def test_a_child_whose_question_waits_at_its_supervisor_can_be_stopped(seed: int) -> None:
+    """The question is answered first: nobody will look at it. So nobody waits for anybody."""
+
+    async def ask_for_the_list(ctx: Context) -> None:
+        await ctx.ref("pool").ask(ListChildren())
+
+    async def story(sim: Simulation) -> None:
+        children = probe("slow", grace=Grace(shutdown=5)), probe("a")
+        async with sim.hive(ChildSpec("pool", partial(Supervisor, children))) as hive:
+            hive.ref("slow").tell(Do(never))
+            await settle()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(hive.ref("pool").ask, StopChild("slow"))
+                await settle()
+                hive.ref("a").tell(Do(ask_for_the_list))
+                await settle()
+                await hive.ref("pool").ask(StopChild("a"), urgent=True)
+            assert trio.current_time() == 5
+
+    simulate(story, seed)
+
+
+def test_a_child_that_is_ready_and_dead_in_one_step_is_treated_like_any_other(seed: int) -> None:
+    """Its start succeeded, and its crashes count."""
+
+    class Brief:
+        async def serve(self, _: Cell, *, task_status: trio.TaskStatus[None]) -> None:
+            task_status.started()
+            raise Oops
+
+    async def story(sim: Simulation) -> None:
+        async with sim.hive(strangers()) as hive:
+            await hive.ref("pool").ask(StartChild(ChildSpec("brief", Brief)))
+            await trio.sleep(100)
+            brief = actor(hive, "brief")
+            assert (brief.status, brief.incarnation, brief.restarts) == (Status.PARKED, 6, 0)
+            await hive.ref("pool").ask(DropChild("brief"))
+
+    simulate(story, seed)
+
+
+def test_requests_that_come_while_a_pool_shuts_down_change_nothing(seed: int) -> None:
+    """Whoever made them is told that nobody looked at them."""
+    answers: list[object] = []
+
+    async def story(sim: Simulation) -> None:
+        children = probe("slow", grace=Grace(shutdown=5)), probe("a")
+        async with sim.hive(strangers(*children)) as hive, trio.open_nursery() as nursery:
+            hive.ref("slow").tell(Do(never))
+            await settle()
+            nursery.start_soon(hive.root.ask, StopChild("pool"))
+            await settle()
+
+            async def refused(request: Callable[[], Awaitable[object]]) -> None:
+                with pytest.raises(ActorStopped) as caught:
+                    await request()
+                answers.append(caught.value.begun)
+
+            ask = hive.ref("pool").ask
+            nursery.start_soon(refused, partial(ask, StartChild(probe("new"))))
+            nursery.start_soon(refused, partial(ask, DropChild("a")))
+            nursery.start_soon(refused, partial(ask, RestartChild("slow")))
+            nursery.start_soon(refused, partial(ask, ListChildren()))
+            await trio.sleep(20)
+            assert hive.names == ("root", "pool")
+
+    simulate(story, seed)
+
+    assert answers == [False] * 4
 
 
 def test_dropping_a_child_frees_its_name_and_shows_what_is_lost(seed: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -45,6 +46,15 @@ def test_silence_counts_from_the_last_activity() -> None:
     assert timers.next_due == 14
     assert timers.fire(14) == [silence]
     assert timers.next_due == 24
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0, math.nan])
+def test_a_timer_that_repeats_takes_a_while(seconds: float) -> None:
+    """One that were due again at once would be due for ever, and nothing else would run."""
+    with pytest.raises(ValueError, match="must be > 0"):
+        Timer(Note("tick"), 0, period=seconds)
+    with pytest.raises(ValueError, match="must be > 0"):
+        Timer(Note("quiet"), 0, silence=seconds)
 
 
 def test_a_cancelled_timer_does_not_fire() -> None:
