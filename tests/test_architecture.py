@@ -87,6 +87,7 @@ OPENS_NURSERIES = {
     "hive.mcp.server",
     "hive.mcp.stdio",
     "hive.mcp.waiting",
+    "hive.testing.endpoint",
     "hive.testing.backend_contract",
     "hive.testing.browser",
     "hive.testing.driver_contract",
