@@ -29,7 +29,7 @@ PROTOCOL = "2026-07-28"
 TOOL_USE = "hive/toolUseId"
 """Field of a call's `_meta` by which the endpoint tells a repeated `send`."""
 
-REPEATABLE = frozenset({"send", "agents", "whoami", "inbox", "set_status"})
+REPEATABLE = frozenset({"send", "agents", "whoami", "inbox", "read", "set_status"})
 """Calls that change nothing when made twice under one tool-use id."""
 
 

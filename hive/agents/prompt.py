@@ -12,7 +12,7 @@ from attrs import frozen
 from hive.agents.backend import Prompt
 from hive.protocol.commands import TurnBegun
 from hive.protocol.mail import ClaimedMail, Kind, Mail, Priority, Provenance, Redelivery
-from hive.protocol.wording import count, duration
+from hive.protocol.wording import count, duration, read_call
 
 LABEL_CHARACTERS = 80
 SHORTEST_FENCE = 3
@@ -166,8 +166,10 @@ def _history(redelivery: Redelivery) -> str:
 def _attachment(mail: Mail) -> list[str]:
     if mail.attachment is None:
         return []
-    handle = f"hive://attachment/{mail.attachment}"
-    return [f"This is the beginning of {mail.size} bytes; the whole text is the resource {handle}"]
+    return [
+        f"This is only the beginning of {mail.size} bytes. To read all of it: {read_call(f'#{mail.number}')}",
+        f"The whole text is also the resource hive://attachment/{mail.attachment}",
+    ]
 
 
 def _one_line(text: str) -> str:

@@ -14,6 +14,7 @@ from attrs import NOTHING, field, frozen
 
 from hive.protocol.errors import Malformed
 from hive.store.codec import structure
+from hive.store.texts import storable
 
 T = TypeVar("T")
 
@@ -120,8 +121,10 @@ def _without_nulls(arguments: type, given: Mapping[str, object]) -> dict[str, ob
 
 def _out_of_bounds(arguments: type, given: Mapping[str, object]) -> Iterator[str]:
     for known in _fields(arguments):
-        bounds = _bounds(known)
-        size, unit = _size(given.get(known.name))
+        bounds, value = _bounds(known), given.get(known.name)
+        size, unit = _size(value)
+        if isinstance(value, str) and not storable(value):
+            yield f"$.{known.name}: contains half of a surrogate pair; send valid Unicode text"
         if size is None:
             continue
         if bounds.least is not None and size < bounds.least:

@@ -166,9 +166,12 @@ def _message_ids(desk: Desk, caller: Caller) -> Sequence[str]:
 
 
 def _attachment(desk: Desk, caller: Caller, values: Values) -> str | None:
-    if not desk.reader.may_read_attachment(values["sha256"], caller.agent):
-        return None
-    return desk.reader.attachment(values["sha256"])
+    return attachment(desk, caller, values["sha256"])
+
+
+def attachment(desk: Desk, caller: Caller, sha256: str) -> str | None:
+    """The whole text of a long message, if it concerns this caller."""
+    return desk.reader.attachment(sha256) if desk.reader.may_read_attachment(sha256, caller.agent) else None
 
 
 def _attachment_names(desk: Desk, caller: Caller) -> Sequence[str]:

@@ -12,7 +12,7 @@ from hive.protocol.mail import ClaimedMail, Mail, Priority, Provenance
 from hive.protocol.names import OPERATOR
 from hive.protocol.parking import EXITS, Parked
 from hive.protocol.views import AgentView, MailPage
-from hive.protocol.wording import clock, count, duration, why_sentence
+from hive.protocol.wording import clock, count, duration, read_call, why_sentence
 
 EXCERPT_CHARACTERS = 240
 """Of a body in a list."""
@@ -62,18 +62,29 @@ def _claimed(one: ClaimedMail, now: float) -> str:
 
 def describe_mail(mail: Mail, now: float, notes: Iterable[str] = (), *, whole: str | None = None) -> str:
     """One message with everything hive knows of it, and its body or excerpt."""
+    body = mail.body if whole is None else whole
+    tail = []
+    if mail.attachment and whole is None:
+        tail.append(
+            f"Only the beginning of {mail.size} bytes. To read all of it: {read_call(f'#{mail.number}')} "
+            f"(also the resource hive://attachment/{mail.attachment})"
+        )
+    return "\n".join([describe_head(mail, now), *notes, quoted(body), *tail])
+
+
+def describe_head(mail: Mail, now: float) -> str:
+    """Everything hive knows of a message but its body."""
     head = [f"#{mail.number} ({mail.id}) from {_sender(mail)}, {duration(now - mail.created_at)} ago"]
     if mail.in_reply_to:
         head.append(f"In reply to {mail.in_reply_to}.")
     if mail.broadcast:
         head.append("A broadcast to every agent; it may not need any action.")
-    body = mail.body if whole is None else whole
-    tail = []
-    if mail.attachment and whole is None:
-        tail.append(
-            f"An excerpt of {mail.size} bytes. The whole text: resource hive://attachment/{mail.attachment}"
-        )
-    return "\n".join([*head, *notes, indent(body, "  ", lambda _: True), *tail])
+    return "\n".join(head)
+
+
+def quoted(text: str) -> str:
+    """Somebody's text, so that no line of it can be taken for hive's own."""
+    return indent(text, "  ", lambda _: True)
 
 
 def _sender(mail: Mail) -> str:
@@ -98,9 +109,10 @@ def describe_inbox(page: MailPage, now: float) -> str:
 
 def _listed(mail: Mail, now: float) -> str:
     excerpt = flat(mail.body)
-    cut = excerpt if len(excerpt) <= EXCERPT_CHARACTERS else excerpt[:EXCERPT_CHARACTERS] + "…"
+    cut = mail.attachment or len(excerpt) > EXCERPT_CHARACTERS
+    shown = f"{excerpt[:EXCERPT_CHARACTERS]}… (all of it: {read_call(f'#{mail.number}')})" if cut else excerpt
     age = duration(now - mail.created_at)
-    return f"#{mail.number} ({mail.id}) {mail.state.value}, from {_sender(mail)}, {age} ago: {cut}"
+    return f"#{mail.number} ({mail.id}) {mail.state.value}, from {_sender(mail)}, {age} ago: {shown}"
 
 
 def describe_agents(views: Iterable[AgentView], me: str, now: float) -> str:

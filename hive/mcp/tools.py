@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import orjson
 from attrs import Factory, define, field, frozen
 
-from hive.mcp import looking, receiving, sending
+from hive.mcp import looking, reading, receiving, sending
 from hive.mcp.arguments import Schema, read, schema_of
 from hive.mcp.desk import Call
 from hive.mcp.identity import Caller
@@ -173,6 +173,17 @@ TOOLS: tuple[ToolSpec, ...] = (
         "Look through your own mail, old and new, newest first, with excerpts. It takes nothing and "
         "changes nothing. Use it to find an earlier message or to see what waits; use recv to take mail.",
         example={"text": "survey", "state": "done", "limit": 10},
+        read_only=True,
+    ),
+    ToolSpec(
+        "read",
+        reading.ReadArguments,
+        reading.read,
+        "Read a message you sent or got, or a long attachment, whole: up to "
+        f"{reading.USUAL_CHARACTERS} characters at once, and each part names the call for the next one. Use "
+        "it where recv, inbox or your prompt showed only the beginning. It takes nothing and changes "
+        "nothing.",
+        example={"message": "#12", "offset": 0},
         read_only=True,
     ),
     ToolSpec(

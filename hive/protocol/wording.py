@@ -4,6 +4,7 @@ The rule kept here: a sentence names what holds, since when, and what ends it; a
 never stands where an identity belongs.
 """
 
+import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, tzinfo
 
@@ -53,6 +54,12 @@ def listed(names: Sequence[str]) -> str:
 def parking(reason: str) -> str:
     """A park reason's own words; a reason this version does not know stands for itself."""
     return EXITS[Reason(reason)].words if reason in frozenset(Reason) else reason
+
+
+def read_call(message: str, *, offset: int = 0, **more: int) -> str:
+    """The call of the tool `read` that shows a message from this character on, as a model is to make it."""
+    arguments = {"message": message} | ({"offset": offset} if offset else {}) | more
+    return f"read({json.dumps(arguments)})"
 
 
 # --- sending -----------------------------------------------------------------------------------------

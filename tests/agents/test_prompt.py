@@ -81,8 +81,9 @@ def test_nothing_is_said_about_waiting_mail_when_none_waits() -> None:
         ({"kind": Kind.KICK}, "kind: a nudge of the operator"),
         (
             {"attachment": "ab12", "size": 90_000},
-            "This is the beginning of 90000 bytes; the whole text is the resource hive://attachment/ab12",
+            'This is only the beginning of 90000 bytes. To read all of it: read({"message": "#1"})',
         ),
+        ({"attachment": "ab12"}, "The whole text is also the resource hive://attachment/ab12"),
     ],
 )
 def test_each_message_says_what_there_is_to_know(more: dict[str, Any], line: str) -> None:

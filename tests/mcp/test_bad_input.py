@@ -1,5 +1,6 @@
 """What anybody may throw at an endpoint: a clear answer, and everybody else is served."""
 
+import json
 import socket
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 
 HEADERS = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
 MODERN = {**HEADERS, "mcp-protocol-version": "2026-07-28"}
+ENVELOPE = {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientCapabilities": {},
+}
 INITIALIZE = {
     "jsonrpc": "2.0",
     "id": 1,
@@ -111,6 +116,28 @@ async def test_a_body_beyond_the_longest_is_refused_in_words(house: "House", era
     assert "accepted" in longest
     assert not ok
     assert "at most" in text
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "words"),
+    [
+        ("read", {"message": "\ud800"}, "$.message: contains half"),
+        ("inbox", {"text": "\ud800"}, "$.text: contains half"),
+        ("send", {"to": "rose", "body": "x", "key": "\ud800"}, "$.key: contains half"),
+    ],
+)
+async def test_half_a_surrogate_pair_is_no_text(
+    house: "House", tool: str, arguments: dict[str, object], words: str
+) -> None:
+    """JSON can spell it and nothing can store it: the model is told, and it is no error of ours."""
+    params = {"name": tool, "arguments": arguments, "_meta": ENVELOPE}
+    request = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params})
+    headers = {**MODERN, "mcp-method": "tools/call", "mcp-name": tool}
+    async with house.http("iris-token") as http:
+        answer = await http.post(house.url("iris"), content=request, headers=headers)
+
+    assert words in answer.json()["result"]["content"][0]["text"]
+    assert house.errors == []
 
 
 async def test_a_wrong_token_is_told_how_to_get_a_right_one(house: "House") -> None:

@@ -67,7 +67,7 @@ async def test_a_long_message_is_an_excerpt_with_a_handle_to_the_whole(house: "H
     await house.mail("rose", body, sender="iris")
     async with house.client("rose", era=era) as rose:
         got = house.said(await rose.call_tool("recv", {}))
-        handle = next(word for word in got.split() if word.startswith("hive://attachment/"))
+        handle = next(word.strip(")") for word in got.split() if word.startswith("hive://attachment/"))
         assert await text_at(rose, handle) == body
     async with house.client("third", era=era) as third:
         with pytest.raises(MCPError):

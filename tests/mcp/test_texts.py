@@ -58,8 +58,9 @@ def test_everything_known_of_a_message_is_told() -> None:
     assert "from rose, labelled 'the operator', from outside hive, urgent" in text
     assert "In reply to m-0." in text
     assert "A broadcast to every agent; it may not need any action." in text
-    assert "An excerpt of 5000 bytes. The whole text: resource hive://attachment/abc" in text
-    assert "excerpt" not in describe_mail(mail, NOW, whole="all of it")
+    assert 'Only the beginning of 5000 bytes. To read all of it: read({"message": "#12"})' in text
+    assert "resource hive://attachment/abc" in text
+    assert "beginning" not in describe_mail(mail, NOW, whole="all of it")
 
 
 def test_a_redelivered_message_says_who_had_it_and_what_was_sent() -> None:
@@ -75,15 +76,17 @@ def test_a_redelivered_message_says_who_had_it_and_what_was_sent() -> None:
     assert text.startswith("1 message; no more waiting.")
 
 
-def test_a_list_shows_the_beginning_of_each_body() -> None:
-    """On one line, cut."""
+def test_a_list_shows_the_beginning_of_each_body_and_how_to_read_on() -> None:
+    """On one line, cut; what is whole is not said to be cut."""
     long = evolve(MAIL, body="word " * 200)
     text = describe_inbox(MailPage((long,), more=True), NOW)
     first, second = text.split("\n")
 
     assert first.startswith("#12 (m-1) ready, from rose, 3 min ago: word word")
-    assert first.endswith("…")
-    assert len(first) < EXCERPT_CHARACTERS + 60
+    assert first.endswith('… (all of it: read({"message": "#12"}))')
+    assert len(first) < EXCERPT_CHARACTERS + 100
+    assert "read(" not in describe_inbox(MailPage((MAIL,), more=False), NOW)
+    assert "read(" in describe_inbox(MailPage((evolve(MAIL, attachment="abc"),), more=False), NOW)
     assert second == "There is more; narrow it with text or state, or raise limit."
 
 

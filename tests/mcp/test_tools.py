@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 CLIENTS_ONLY = {"ack", "release"}
 EVERYBODYS = {
-    "send", "recv", "inbox", "agents", "whoami", "set_status", "notify", "request_next_turn"
+    "send", "recv", "inbox", "read", "agents", "whoami", "set_status", "notify", "request_next_turn"
 }  # fmt: skip
 
 
