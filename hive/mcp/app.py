@@ -22,7 +22,8 @@ from hive.mcp.delivery import Delivery
 from hive.mcp.hooks import receive_wake
 from hive.mcp.identity import Caller, Knock, Refusal, Service, identify
 from hive.mcp.parts import McpParts
-from hive.mcp.server import CALLER_ENTRY, DELIVERY_ENTRY, STOPPING_ENTRY, Incarnation, SessionManager
+from hive.mcp.server import CALLER_ENTRY, DELIVERY_ENTRY, STOPPING_ENTRY, Incarnation
+from hive.mcp.sessions import SessionManager
 from hive.mcp.waiting import first_of
 
 Background = Callable[[], Awaitable[None]]

@@ -39,7 +39,7 @@ class Desk:
     parts: McpParts
     _waiters: dict[tuple[str, str], trio.Event] = field(factory=dict, init=False)
     _touched: dict[tuple[str, str], float] = field(factory=dict, init=False)
-    _unread: dict[tuple[str, str], dict[str, str]] = field(factory=dict, init=False)
+    _unread: dict[tuple[str, bool], tuple[str, dict[str, str]]] = field(factory=dict, init=False)
 
     @property
     def reader(self) -> Reader:
@@ -74,11 +74,19 @@ class Desk:
             if seen and caller.session.turn is not None:
                 self.parts.store.submit(MarkSeen(caller.session.turn, seen))
             return
-        now, seat = trio.current_time(), (caller.agent, holder)
-        if now - self._touched.get(seat, -TOUCH_SECONDS) >= TOUCH_SECONDS:
-            self._touched[seat] = now
+        if self._touch((caller.agent, holder)):
             self.parts.store.submit(TouchClient(caller.agent))
             self.parts.store.submit(ExtendLeases(caller.agent, holder, self.parts.limits.lease_seconds))
+
+    def _touch(self, seat: tuple[str, str]) -> bool:
+        """Whether this holder's last touch is long enough ago to be made again."""
+        now = trio.current_time()
+        while self._touched and now - self._touched[oldest := next(iter(self._touched))] >= TOUCH_SECONDS:
+            del self._touched[oldest]
+        if seat in self._touched:
+            return False
+        self._touched[seat] = now
+        return True
 
     @contextmanager
     def only_waiter(self, caller: Caller) -> Iterator[trio.Event]:
@@ -95,19 +103,21 @@ class Desk:
 
     def keep_unread(self, caller: Caller, digest: str, answer: str) -> None:
         """Keep an answer that could not be handed over, for whoever asks the same again in the same turn."""
-        kept = self._unread.setdefault(_seat(caller), {})
+        kept = self._unread_of(caller)
         kept[digest] = answer
         while len(kept) > REPEATS:
             del kept[next(iter(kept))]
 
     def take_unread(self, caller: Caller, digest: str) -> str | None:
         """The answer to an identical request of the same turn that was not handed over, once."""
-        kept = self._unread.get(_seat(caller))
-        return kept.pop(digest, None) if kept else None
+        return self._unread_of(caller).pop(digest, None)
 
-
-def _seat(caller: Caller) -> tuple[str, str]:
-    return caller.agent, f"{caller.credential}/{caller.turn}"
+    def _unread_of(self, caller: Caller) -> dict[str, str]:
+        """The unread answers of this turn; those of the turn before are nobody's any more."""
+        seat, turn = (caller.agent, caller.client), f"{caller.credential}/{caller.turn}"
+        if seat not in self._unread or self._unread[seat][0] != turn:
+            self._unread[seat] = turn, {}
+        return self._unread[seat][1]
 
 
 @frozen(eq=False)

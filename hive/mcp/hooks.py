@@ -15,7 +15,8 @@ from starlette.types import Receive, Scope, Send
 from hive.mcp.arguments import read
 from hive.mcp.desk import Call, Desk
 from hive.mcp.sending import WakeArguments, wake
-from hive.mcp.server import CALLER_ENTRY, DELIVERY_ENTRY, REQUEST_BYTES, SECURITY, STOPPING_ENTRY
+from hive.mcp.server import CALLER_ENTRY, DELIVERY_ENTRY, STOPPING_ENTRY
+from hive.mcp.sessions import REQUEST_BYTES, SECURITY
 from hive.protocol.errors import HiveRefusal, Malformed
 
 KEY_HEADER = "idempotency-key"

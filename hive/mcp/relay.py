@@ -15,7 +15,7 @@ from attrs import define, field
 from mcp.shared.inbound import NAME_BEARING_METHODS, encode_header_value
 from mcp.types import PROTOCOL_VERSION_META_KEY
 
-from hive.mcp.server import MCP_SESSION_HEADER, REQUEST_BYTES
+from hive.mcp.sessions import MCP_SESSION_HEADER, REQUEST_BYTES
 
 PATIENCE_SECONDS = 60.0
 """How long an endpoint that does not answer is tried."""

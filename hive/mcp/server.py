@@ -17,22 +17,19 @@ from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.lowlevel import NotificationOptions, Server
 from mcp.server.models import InitializationOptions
 from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
-from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
-from mcp.server.transport_security import TransportSecuritySettings
 from mcp.shared.exceptions import MCPError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 from starlette.requests import Request
 
 from hive.mcp.desk import Call, Desk
-from hive.mcp.events import SessionEvents
 from hive.mcp.identity import Caller
 from hive.mcp.parts import McpParts
 from hive.mcp.prompts import PROMPTS, Occasion, Prompter, PromptSpec, instructions
 from hive.mcp.resources import LISTED, RESOURCES, ResourceSpec, Shelf
+from hive.mcp.sessions import MCP_SESSION_HEADER, SessionManager
 from hive.mcp.subscriptions import Notifier
 from hive.mcp.tools import Said, Toolbox, ToolSpec, UnknownTool, builtin_and_installed
-from hive.protocol.mail import ATTACHMENT_BYTES
 
 CALLER_ENTRY = "hive.caller"
 DELIVERY_ENTRY = "hive.delivery"
@@ -41,27 +38,7 @@ STOPPING_ENTRY = "hive.stopping"
 TOOL_USE_KEYS = ("hive/toolUseId", "claudecode/toolUseId")
 """Where clients put their own id of a tool use, in `_meta`."""
 
-MCP_SESSION_HEADER = "mcp-session-id"
-
-REQUEST_BYTES = 8 * ATTACHMENT_BYTES
-"""Of one HTTP request: the longest body there is, however its characters are escaped in JSON."""
-
-SESSIONS = 1000
-"""MCP sessions of the handshake era open at once."""
-
-SESSION_IDLE_SECONDS = 30 * 60.0
-"""A session without a request for so long is closed: a killed client never says goodbye."""
-
-RETRY_MILLISECONDS = 1000
-"""After which a client whose stream ended is asked to come back."""
-
 PRIVATE = CacheHint(ttl_ms=0, scope="private")
-
-SECURITY = TransportSecuritySettings(
-    # A client of a unix socket names no port.
-    allowed_hosts=["localhost", "127.0.0.1", "127.0.0.1:*", "localhost:*", "[::1]:*"],
-    allowed_origins=["http://127.0.0.1:*", "http://localhost:*", "http://[::1]:*"],
-)
 
 Context = ServerRequestContext[Any, Any]
 
@@ -80,19 +57,6 @@ class EndpointServer(Server[Any]):
             prompts_changed=True, resources_changed=True, tools_changed=True
         )
         return super().create_initialization_options(options, experimental_capabilities, extensions)
-
-
-class SessionManager(StreamableHTTPSessionManager):
-    """The SDK's sessions, each with events of its own."""
-
-    @property
-    def event_store(self) -> SessionEvents:
-        """Read by the SDK once for each session it opens."""
-        return SessionEvents()
-
-    @event_store.setter
-    def event_store(self, _given: object) -> None:
-        """Set by the SDK's constructor."""
 
 
 @define(eq=False)
@@ -140,14 +104,7 @@ class Incarnation:
 
     def manager(self) -> SessionManager:
         """The HTTP side, to be run once."""
-        return SessionManager(
-            self.server,
-            security_settings=SECURITY,
-            retry_interval=RETRY_MILLISECONDS,
-            session_idle_timeout=SESSION_IDLE_SECONDS,
-            max_sessions=SESSIONS,
-            max_request_body_size=REQUEST_BYTES,
-        )
+        return SessionManager(self.server, self.notifier.forget)
 
     async def _guard(self, ctx: Context, call_next: CallNext) -> HandlerResult:
         """Let no error of ours tell a client anything."""
@@ -243,11 +200,17 @@ class Incarnation:
     ) -> types.SubscriptionsListenResult:
         listen = self.notifier.audience(_caller(context).agent).listen
         stopping = _request(context).scope[STOPPING_ENTRY]
+        answer: types.SubscriptionsListenResult | MCPError
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_close_when, stopping, listen)
-            result = await listen(context, params)
+            try:
+                answer = await listen(context, params)
+            except MCPError as refusal:  # the nursery would wrap it, and nobody knows a wrapped one
+                answer = refusal
             nursery.cancel_scope.cancel()
-        return result
+        if isinstance(answer, MCPError):
+            raise answer
+        return answer
 
     # --- prompts -----------------------------------------------------------------------------------
 

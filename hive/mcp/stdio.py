@@ -15,7 +15,8 @@ from attrs import define, field
 from trio.abc import ReceiveStream, SendStream
 
 from hive.mcp.relay import Relay, era_of, failure
-from hive.mcp.server import REQUEST_BYTES, TOOL_USE_KEYS
+from hive.mcp.server import TOOL_USE_KEYS
+from hive.mcp.sessions import REQUEST_BYTES
 
 PARSE_ERROR = -32700
 CALL_SECONDS = 60.0

@@ -22,7 +22,7 @@ LISTENERS = 32
 """Streams that listen for one agent, on the newer wire."""
 
 CLIENTS = 64
-"""MCP sessions remembered for one agent, on the older wire; beyond it the oldest is forgotten."""
+"""MCP sessions remembered for one agent, on the older wire: all that are open, and some that have ended."""
 
 SUBSCRIPTIONS = 256
 """Addresses one client of the older wire watches; beyond it the oldest is forgotten."""
@@ -87,8 +87,9 @@ class Audience:
 
     def meet(self, mcp_session: str, session: "ServerSession") -> Client:
         """Remember the way to a client of the older wire."""
-        client = self.clients.setdefault(mcp_session, Client(session))
+        client = self.clients.pop(mcp_session, None) or Client(session)
         client.session = session
+        self.clients[mcp_session] = client
         _keep_newest(self.clients, CLIENTS)
         return client
 
@@ -115,6 +116,10 @@ class Notifier:
     def audience(self, agent: str) -> Audience:
         """Who listens for this agent."""
         return self._audiences.setdefault(agent, Audience())
+
+    def forget(self, agent: str, mcp_session: str) -> None:
+        """Forget a session that was ended."""
+        self.audience(agent).clients.pop(mcp_session, None)
 
     def on_commit(self, rows: Sequence[JournalRow], _stream: Sequence[tuple[str, StreamView]]) -> None:
         """Take note of what changed: a subscriber of the store."""

@@ -4,7 +4,7 @@ from mcp.server.streamable_http import EventMessage
 from mcp.types import JSONRPCNotification
 
 from hive.mcp.events import EVENTS, SessionEvents
-from hive.mcp.server import SessionManager
+from hive.mcp.sessions import SessionManager
 
 
 def note(text: str) -> JSONRPCNotification:
