@@ -1,11 +1,12 @@
 """What an agent's `send` costs over MCP, beside a raw handler that commits the same message.
 
 Run it with: python -m bench.endpoints [FOLDER] [ROUNDS]
-Both are served by one process, on the same kind of listener and from the same store on disk: the endpoint as
-it is, and a bare ASGI callable that gives the store the same `Send` and answers with the same sentence.  A
-round asks each of them in turn, over TCP and over a unix socket, on connections and in sessions that are open
-already; we are the client, with no library between us and the socket.  Absolute numbers depend on the
-machine, its disk and its neighbours; trust the ratios.
+All are served by one process, on the same kind of listener and from the same store on disk: the endpoint as
+it is; a bare ASGI callable that gives the store the same `Send` and answers with the same sentence; and the
+SDK's server alone, whose one tool does that.  A round asks each of them in turn, over TCP and over a unix
+socket, on connections and in sessions that are open already; we are the client, with no library between us
+and the socket.  A ratio is the median of the rounds' ratios.  Absolute numbers depend on the machine, its
+disk and its neighbours.
 """
 
 import json
@@ -17,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import count
 from pathlib import Path
@@ -27,6 +28,9 @@ import orjson
 import trio
 from attrs import asdict, define, field, frozen
 from hypercorn.typing import ASGIFramework
+from mcp import types
+from mcp.server.lowlevel import Server
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from starlette.types import Receive, Scope, Send as Respond
 
 from bench.store import fsync, percentile
@@ -36,7 +40,10 @@ from hive.actors.protocol import BROKER
 from hive.actors.writer import Writer
 from hive.agents.tokens import CliSession, Sessions
 from hive.asgi import Endpoint, HttpServer
+from hive.mcp.arguments import schema_of
+from hive.mcp.events import SessionEvents
 from hive.mcp.parts import McpParts
+from hive.mcp.sending import SendArguments
 from hive.mcp.serving import CHILD, endpoint_server
 from hive.protocol.commands import AddAgent, BeginTurn, Send, TurnBegun
 from hive.protocol.limits import Limits
@@ -58,7 +65,8 @@ PIECE = 65536
 
 NEWER = "2026-07-28"
 OLDER = "2025-11-25"
-ENDPOINT = "/mcp/iris"
+RAW, SDK, ENDPOINT = "/", "/sdk", "/mcp/iris"
+HIVE = "hive"
 CLIENT = {"name": "bench", "version": "1"}
 ENVELOPE = {
     "io.modelcontextprotocol/protocolVersion": NEWER,
@@ -68,6 +76,7 @@ ENVELOPE = {
 NEWER_HEADERS = {"mcp-protocol-version": NEWER, "mcp-method": "tools/call", "mcp-name": "send"}
 IDS = count(1)
 WAYS = ("TCP", "unix")
+NO_HEADERS: Mapping[str, str] = {}
 
 
 def main(folder: str | None = None, rounds: str = str(ROUNDS)) -> None:
@@ -81,8 +90,8 @@ def main(folder: str | None = None, rounds: str = str(ROUNDS)) -> None:
                 if number == 0:  # everything is warm now
                     kind.forget()
         flush = (flush + fsync(Path(place))) / 2
-    print(f"{len(kinds[0].taken)} sends of each kind; fdatasync p50 {flush / 1000:.2f} ms\n")
-    print(f"{'':24}{'p50':>10}{'p99':>10}{'ratio':>8}{'processor':>12}{'ratio':>8}")
+    print(f"{len(kinds[0].rounds) * CALLS} sends of each kind; fdatasync p50 {flush / 1000:.2f} ms\n")
+    print(f"{'':28}{'p50':>10}{'p99':>10}{'ratio':>8}{'processor':>12}{'ratio':>8}")
     for kind in kinds:
         report(kind, next(raw for raw in kinds if raw.way == kind.way))
 
@@ -106,38 +115,47 @@ class Contestant:
     way: str
     wire: "Wire"
     meter: "Wire"
-
     request: Callable[[], bytes]
-    taken: list[float] = field(factory=list)
-    processor: float = 0.0
+    rounds: list[list[float]] = field(factory=list)
+    """Seconds of each send, round by round."""
+
+    processor: list[float] = field(factory=list)
+    """Seconds of the server's processor, round by round."""
 
     def ask(self, calls: int) -> None:
         """Send so many messages, one after the other."""
-        before = float(self.meter.ask(http("GET", "/")))
+        before, taken = float(self.meter.ask(http("GET", RAW))), []
         for _ in range(calls):
             content = self.request()
             begun = time.perf_counter()
             answer = self.wire.ask(content)
-            self.taken.append(time.perf_counter() - begun)
+            taken.append(time.perf_counter() - begun)
             assert b"accepted as #" in answer, answer
-        self.processor += float(self.meter.ask(http("GET", "/"))) - before
+        self.rounds.append(taken)
+        self.processor.append(float(self.meter.ask(http("GET", RAW))) - before)
 
     def forget(self) -> None:
         """Begin to measure."""
-        self.taken.clear()
-        self.processor = 0.0
+        self.rounds.clear()
+        self.processor.clear()
 
 
 def report(kind: Contestant, raw: Contestant) -> None:
     """Print what one kind of send took, beside the raw handler's on the same way."""
-    half, floor = statistics.median(kind.taken), statistics.median(raw.taken)
-    late = percentile(kind.taken, 0.99)
-    each = kind.processor / len(kind.taken)
-    goal = "" if kind is raw else f"   goal <= {GOAL:g}: {'met' if half / floor <= GOAL else 'missed'}"
+    half, late = (percentile([one for taken in kind.rounds for one in taken], share) for share in (0.5, 0.99))
+    halves, floors = ([statistics.median(taken) for taken in one.rounds] for one in (kind, raw))
+    slower, dearer = ratio(halves, floors), ratio(kind.processor, raw.processor)
+    each = sum(kind.processor) / len(kind.processor) / CALLS
+    goal = f"   goal <= {GOAL:g}: {'met' if slower <= GOAL else 'missed'}" if HIVE in kind.name else ""
     print(
-        f"{kind.name:24}{half * MILLISECONDS:7.2f} ms{late * MILLISECONDS:7.2f} ms{half / floor:8.2f}"
-        f"{each * MILLISECONDS:9.2f} ms{kind.processor / raw.processor:8.2f}{goal}"
+        f"{kind.name:28}{half * MILLISECONDS:7.2f} ms{late * MILLISECONDS:7.2f} ms{slower:8.2f}"
+        f"{each * MILLISECONDS:9.2f} ms{dearer:8.2f}{goal}"
     )
+
+
+def ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
+    """The median of the ratios, round by round."""
+    return statistics.median(one / other for one, other in zip(ours, theirs, strict=True))
 
 
 # --- the client ------------------------------------------------------------------------------------
@@ -174,31 +192,37 @@ class Wire:
         return piece
 
 
-def http(method: str, path: str, token: str = "", body: bytes = b"", **headers: str) -> bytes:
+def http(method: str, path: str, body: bytes = b"", headers: Mapping[str, str] = NO_HEADERS) -> bytes:
     """A request, as it goes over the wire."""
-    lines = [f"{method} {path} HTTP/1.1", "host: localhost", f"content-length: {len(body)}"]
-    lines += [f"authorization: Bearer {token}"] if token else []
-    lines += ["content-type: application/json", "accept: application/json, text/event-stream"]
-    lines += [f"{name}: {value}" for name, value in headers.items()]
-    return "\r\n".join([*lines, "\r\n"]).encode() + body
+    all_ = {"host": "localhost", "content-length": len(body), "content-type": "application/json", **headers}
+    lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in all_.items()), "\r\n"]
+    return "\r\n".join(lines).encode() + body
 
 
 def contestants(served: Served) -> Iterator[Contestant]:
     """The raw handler, and the endpoint on both wires of the protocol, each on both ways."""
     meter = Wire(tcp(served.raw_port))
     for way in WAYS:
-        yield Contestant(f"raw, {way}", way, Wire(connected(served, way, "raw")), meter, raw_requests())
-        wire = Wire(connected(served, way, "mcp"))
-        yield Contestant(f"MCP {NEWER}, {way}", way, wire, meter, requests(served, ENVELOPE, NEWER_HEADERS))
-        wire = Wire(connected(served, way, "mcp"))
-        yield Contestant(f"MCP {OLDER}, {way}", way, wire, meter, requests(served, {}, opened(served, wire)))
+        yield Contestant(f"raw, {way}", way, Wire(connected(served, way, RAW)), meter, raw_requests())
+        for name, path in (("SDK alone", SDK), (HIVE, ENDPOINT)):
+            newer, older = (Wire(connected(served, way, path)) for _ in range(2))
+            headers = http_headers(served)
+            yield Contestant(
+                f"{name}, {NEWER}, {way}",
+                way,
+                newer,
+                meter,
+                requests(path, ENVELOPE, headers | NEWER_HEADERS),
+            )
+            session = headers | opened(path, older, headers)
+            yield Contestant(f"{name}, {OLDER}, {way}", way, older, meter, requests(path, {}, session))
 
 
-def connected(served: Served, way: str, what: str) -> socket.socket:
-    """A connection to one of the two on one of the ways."""
+def connected(served: Served, way: str, path: str) -> socket.socket:
+    """A connection to where this path is served, on one of the ways."""
     if way == "TCP":
-        return tcp(served.raw_port if what == "raw" else served.mcp_port)
-    return unix(served.raw_socket if what == "raw" else served.mcp_socket)
+        return tcp(served.mcp_port if path == ENDPOINT else served.raw_port)
+    return unix(served.mcp_socket if path == ENDPOINT else served.raw_socket)
 
 
 def tcp(port: int) -> socket.socket:
@@ -215,26 +239,31 @@ def unix(path: str) -> socket.socket:
     return connection
 
 
-def opened(served: Served, wire: Wire) -> Mapping[str, str]:
-    """Open a session of the older wire; the headers its requests bear."""
+def http_headers(served: Served) -> dict[str, str]:
+    """The headers of every request to the endpoint; the SDK alone asks for no token."""
+    return {"authorization": f"Bearer {served.token}", "accept": "application/json, text/event-stream"}
+
+
+def opened(path: str, wire: Wire, headers: Mapping[str, str]) -> dict[str, str]:
+    """Open a session of the older wire; the headers its requests bear besides."""
     opening = {"protocolVersion": OLDER, "capabilities": {}, "clientInfo": CLIENT}
-    wire.ask(http("POST", ENDPOINT, served.token, rpc("initialize", opening)))
+    wire.ask(http("POST", path, rpc("initialize", opening), headers))
     return {"mcp-session-id": wire.header("mcp-session-id"), "mcp-protocol-version": OLDER}
 
 
 def raw_requests() -> Callable[[], bytes]:
     """Requests to the raw handler."""
     numbers = count()
-    return lambda: http("POST", "/", body=json.dumps(mail(next(numbers))).encode())
+    return lambda: http("POST", RAW, json.dumps(mail(next(numbers))).encode())
 
 
-def requests(served: Served, meta: Mapping[str, object], headers: Mapping[str, str]) -> Callable[[], bytes]:
+def requests(path: str, meta: Mapping[str, object], headers: Mapping[str, str]) -> Callable[[], bytes]:
     """Calls of the tool `send`."""
     numbers = count()
 
     def request() -> bytes:
         params = {"name": "send", "arguments": mail(next(numbers)), "_meta": meta}
-        return http("POST", ENDPOINT, served.token, rpc("tools/call", params), **headers)
+        return http("POST", path, rpc("tools/call", params), headers)
 
     return request
 
@@ -321,32 +350,55 @@ class Raw:
 
     store: SqliteStore
     session: CliSession
+    sdk: StreamableHTTPSessionManager = field(init=False)
+    """The SDK's server, with one tool that does the same."""
+
+    @sdk.default
+    def _sdk(self) -> StreamableHTTPSessionManager:
+        async def send(_: object, params: types.CallToolRequestParams) -> types.CallToolResult:
+            text = await self.commit(params.arguments or {})
+            return types.CallToolResult(content=[types.TextContent(text=text)])
+
+        server: Server[object] = Server(
+            "bench", on_call_tool=send, get_tool_input_schema={"send": schema_of(SendArguments)}.get
+        )
+        return StreamableHTTPSessionManager(server, event_store=SessionEvents())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Respond) -> None:
         """Serve one ASGI connection."""
         if scope["type"] == "lifespan":
-            await receive()
+            await self.live(receive, send)
+        elif scope["path"] == SDK:
+            await self.sdk.handle_request(scope, receive, send)
+        else:
+            await self.answer(receive, send)
+
+    async def live(self, receive: Receive, send: Respond) -> None:
+        """Keep the SDK's sessions while this is served."""
+        await receive()
+        async with self.sdk.run():
             await send({"type": "lifespan.startup.complete"})
             await receive()
-            await send({"type": "lifespan.shutdown.complete"})
-            return
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def answer(self, receive: Receive, send: Respond) -> None:
+        """Commit what a request's body says; without a body, tell the seconds of processor."""
         body = b""
         while (message := await receive()).get("more_body"):
             body += message["body"]
         body += message["body"]
-        answer = await self.commit(body) if body else str(time.process_time())
+        answer = await self.commit(orjson.loads(body)) if body else str(time.process_time())
         content = answer.encode()
         headers = [(b"content-length", str(len(content)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": content})
 
-    async def commit(self, body: bytes) -> str:
+    async def commit(self, given: Mapping[str, object]) -> str:
         """Carry out what the endpoint's tool `send` would."""
-        given = orjson.loads(body)
         command = Send(
             self.session.agent,
-            given["to"],
-            given["body"],
+            str(given["to"]),
+            str(given["body"]),
             Provenance.AGENT,
             turn=self.session.turn,
             own_token=True,

@@ -14,7 +14,7 @@ from attrs import frozen
 
 from hive.agents.tokens import CliSession, Sessions
 from hive.protocol.mail import Provenance
-from hive.protocol.views import AgentView
+from hive.protocol.views import Identity
 from hive.sockets import Credentials
 
 AGENT_ENTRY = "hive.agent"
@@ -27,12 +27,8 @@ _LABEL_BYTES = 8
 class AgentDirectory(Protocol):
     """What identity asks of the store's reader."""
 
-    def agent(self, name: str) -> AgentView | None:
-        """The agent of that name, removed or not."""
-        ...
-
-    def client_token(self, agent: str) -> str | None:
-        """SHA-256 of the agent's client token, hexadecimal."""
+    def identity(self, agent: str) -> Identity | None:
+        """Who an agent is, or None if there is none of that name any more."""
         ...
 
 
@@ -130,31 +126,30 @@ class Knock:
 
 def identify(knock: Knock, agents: AgentDirectory, sessions: Sessions) -> Caller | Refusal:
     """Decide who a request comes from, or how it is refused."""
-    view = agents.agent(knock.target[0]) if knock.target else None
-    if view is None or view.removed_at is not None:
+    name = knock.target[0] if knock.target else ""
+    known = agents.identity(name) if name else None
+    if known is None:
         return Refusal(
             404, f"There is no agent at {knock.path[:80]!r}. An agent's endpoint is /mcp/<its name>."
         )
     if knock.own_socket and not (knock.peer and may_connect(knock.peer, knock.owner)):
         return Refusal(403, "This socket belongs to another user.")
-    return _admit(knock, view, agents, sessions)
+    return _admit(knock, name, known, sessions)
 
 
-def _admit(knock: Knock, view: AgentView, agents: AgentDirectory, sessions: Sessions) -> Caller | Refusal:
-    role = view.settings.role
+def _admit(knock: Knock, name: str, known: Identity, sessions: Sessions) -> Caller | Refusal:
     if not knock.authorization and knock.own_socket:
-        return Caller(view.name, role)
+        return Caller(name, known.role)
     token = _bearer(knock.authorization)
     session = sessions.find(token) if token else None
-    if session and session.agent == view.name:
-        return Caller(view.name, role, session)
-    known = agents.client_token(view.name)
-    if token and known and hmac.compare_digest(token_hash(token), known):
-        return Caller(view.name, role)
+    if session and session.agent == name:
+        return Caller(name, known.role, session)
+    if token and known.client_token and hmac.compare_digest(token_hash(token), known.client_token):
+        return Caller(name, known.role)
     return Refusal(
         401,
-        f"This is the endpoint of agent {view.name}. It takes the header 'Authorization: Bearer <token>' "
-        f"with a token of that agent; `hive endpoint {view.name} --rotate` makes a new one.",
+        f"This is the endpoint of agent {name}. It takes the header 'Authorization: Bearer <token>' "
+        f"with a token of that agent; `hive endpoint {name} --rotate` makes a new one.",
     )
 
 

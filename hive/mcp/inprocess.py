@@ -44,8 +44,8 @@ class _Direct:
     _calls: "count[int]" = field(factory=count, init=False)
 
     async def call(self, name: str, arguments: Mapping[str, object]) -> ToolAnswer:
-        view = self.desk.reader.agent(self.session.agent)
-        role = view.settings.role if view else ""
+        known = self.desk.reader.identity(self.session.agent)
+        role = known.role if known else ""
         caller, delivery = Caller(self.session.agent, role, self.session), Delivery()
         call = Call(caller, self.desk, delivery, trio.Event(), tool_use=_tool_use(self.session, self._calls))
         try:

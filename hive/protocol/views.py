@@ -61,6 +61,15 @@ class TurnView:
 
 
 @frozen
+class Identity:
+    """What decides who an endpoint lets in as an agent, and what they may do."""
+
+    role: str
+    client_token: str | None = None
+    """SHA-256 of the agent's client token, hexadecimal."""
+
+
+@frozen
 class AgentView:
     """One agent as its harness, the page and `why` see it."""
 

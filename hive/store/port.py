@@ -14,6 +14,7 @@ from hive.protocol.views import (
     AgentView,
     Counts,
     Head,
+    Identity,
     JournalRow,
     MailPage,
     Process,
@@ -154,8 +155,8 @@ class Reader(Protocol):
         """The newest rows of an agent's stream, in order."""
         ...
 
-    def client_token(self, agent: str) -> str | None:
-        """SHA-256 of the client token, hexadecimal."""
+    def identity(self, agent: str) -> Identity | None:
+        """Who an agent is, read at once; None for one that is not there, or not any more."""
         ...
 
     def web_session(self, sha256: str) -> str | None:

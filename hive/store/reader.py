@@ -18,6 +18,7 @@ from hive.protocol.views import (
     AgentView,
     Counts,
     Head,
+    Identity,
     JournalRow,
     MailPage,
     Process,
@@ -113,10 +114,12 @@ class SqliteReader:
         row = self._row(MANAGER)
         return None if row is None else str(row["name"])
 
-    def client_token(self, agent: str) -> str | None:
-        """SHA-256 of the client token of an agent that has not been removed."""
-        row = self._row("SELECT client_token FROM agent WHERE name = ? AND removed_at IS NULL", agent)
-        return None if row is None else row["client_token"]
+    def identity(self, agent: str) -> Identity | None:
+        """Who an agent is that has not been removed; asked for every request to an endpoint."""
+        row = self._row(
+            "SELECT settings, client_token FROM agent WHERE name = ? AND removed_at IS NULL", agent
+        )
+        return None if row is None else Identity(settings_of(row["settings"]).role, row["client_token"])
 
     def _agent(self, row: sqlite3.Row) -> AgentView:
         name, now = row["name"], self._wall()

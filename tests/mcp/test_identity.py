@@ -5,9 +5,8 @@ from attrs import frozen
 
 from hive.agents.tokens import Sessions
 from hive.mcp.identity import Caller, Knock, Refusal, Service, identify, token_hash
-from hive.protocol.commands import Settings
 from hive.protocol.mail import Provenance
-from hive.protocol.views import AgentView
+from hive.protocol.views import Identity
 from hive.sockets import Credentials
 
 OWNER, STRANGER = 1000, 1001
@@ -15,20 +14,12 @@ OWNER, STRANGER = 1000, 1001
 
 @frozen
 class Directory:
-    """Agents iris and rose, with client tokens, and old, who was removed."""
+    """Agents iris and rose, and nobody else: old was removed."""
 
-    def agent(self, name: str) -> AgentView | None:
-        """Look one up."""
-        views = {
-            "iris": AgentView("iris", Settings(role="manager"), added_at=0),
-            "rose": AgentView("rose", Settings(), added_at=0),
-            "old": AgentView("old", Settings(), added_at=0, removed_at=1),
-        }
-        return views.get(name)
-
-    def client_token(self, agent: str) -> str | None:
-        """Only iris has made one."""
-        return token_hash("iris-client") if agent == "iris" else None
+    def identity(self, agent: str) -> Identity | None:
+        """Look one up; only iris has made a client token."""
+        known = {"iris": Identity("manager", token_hash("iris-client")), "rose": Identity("agent")}
+        return known.get(agent)
 
 
 SESSIONS = Sessions(iter(["iris-session", "rose-session"]).__next__)

@@ -25,7 +25,7 @@ from hive.protocol.commands import (
 from hive.protocol.mail import Provenance, State
 from hive.protocol.outcome import Outcome
 from hive.protocol.parking import Reason
-from hive.protocol.views import Counts, Head, Process
+from hive.protocol.views import Counts, Head, Identity, Process
 from hive.store import history, invariants, reader
 from hive.store.sqlite import open_reader
 from hive.testing.desk import Desk
@@ -237,12 +237,16 @@ def test_wakes_are_measured_for_mail_held_for_the_first_time(desk: Desk) -> None
 
 def test_tokens_sessions_and_leases_are_valid_in_their_time(desk: Desk) -> None:
     """Only hashes are kept."""
-    assert desk.reader.client_token("iris") is None
+    assert desk.reader.identity("iris") == Identity("agent")
     desk.do(SetClientToken("iris", "ab" * 32))
-    assert desk.reader.client_token("iris") == "ab" * 32
-    assert desk.reader.client_token("nobody") is None
+    assert desk.reader.identity("iris") == Identity("agent", "ab" * 32)
+    assert desk.reader.identity("nobody") is None
     desk.do(AddWebSession("cd" * 32, "owner", desk.world.now + 60))
     assert desk.reader.web_session("cd" * 32) == "owner"
+    desk.do(AddAgent("lena"))
+    desk.do(SetClientToken("lena", "ef" * 32))
+    desk.do(RemoveAgent("lena"))
+    assert desk.reader.identity("lena") is None
     assert desk.reader.next_lease_end() is None
     desk.send("iris")
     desk.do(Lease("iris", "client", seconds=30))
