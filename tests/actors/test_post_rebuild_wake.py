@@ -59,7 +59,7 @@ LONG_WORK = '!call hive/send {"to": "operator", "body": "I begin"}\n!wait 5\n!sa
 SEEDS = max(1, int(os.environ.get("HIVE_SEEDS", "3")) // 3)
 """How many seeds the slow tier sweeps: a third of what other tests use, for each is thousands of stories."""
 
-SHARE = 40
+SHARE = 60
 """The fast tier kills at every so many-th step, each story at others; the slow tier at every step."""
 
 
@@ -75,12 +75,22 @@ class Case:
     steps: int
     """The story has at least so many steps; fewer mean that a sweep looks at something else."""
 
+    odd: bool | None = None
+    """In the slow tier one seed hits its odd steps only, the next its even ones; None hits all of them.
+
+    Two cases are the same story told of two agents, and share its steps.
+    """
+
+    def slow_steps(self, seed: int) -> tuple[int, int]:
+        """The first step that the slow tier hits, and at every so many-th it goes on."""
+        return (1, 1) if self.odd is None else (1 + (seed + self.odd) % 2, 2)
+
 
 CASES = {
     "idle": Case("iris", message=True, busy=False, steps=170),
-    "busy": Case("iris", message=True, busy=True, steps=250),
+    "busy": Case("iris", message=True, busy=True, steps=250, odd=True),
     "note only": Case("iris", message=False, busy=False, steps=60),
-    "manager": Case("boss", message=True, busy=True, steps=250),
+    "manager": Case("boss", message=True, busy=True, steps=250, odd=False),
 }
 
 
@@ -284,10 +294,9 @@ def is_delivered(message: Mapping[str, Any]) -> bool:
 # --- the sweeps ------------------------------------------------------------------------------------
 
 
-def sweep(case: Case, seed: int, victim: str, share: int) -> int:
+def sweep(case: Case, seed: int, victim: str, first: int, share: int) -> int:
     """Kill the victim at every `share`-th step of the story; answers how many calls that broke."""
     steps = play(case, seed).steps
-    first = 1 + sum(map(ord, victim)) % share
     told = [play(case, seed, Blow(victim, step)) for step in range(first, steps + 1, share)]
     struck, cut = sum(one.struck for one in told), sum(one.calls_cut for one in told)
     print(f"{victim}, seed {seed}: struck at {struck} of {steps} steps; {cut} calls broke")  # noqa: T201 - a sweep says how far it went
@@ -300,7 +309,8 @@ def sweep(case: Case, seed: int, victim: str, share: int) -> int:
 @a_victim
 def test_whatever_dies_during_a_rebuild_the_message_drives_a_turn(victim: str, case: Case) -> None:
     """Every part, at steps all over the rebuild."""
-    sweep(case, seed=sum(map(ord, victim)), victim=victim, share=SHARE)
+    seed = sum(map(ord, victim))
+    sweep(case, seed, victim, 1 + seed % SHARE, SHARE)
 
 
 @pytest.mark.slow
@@ -311,7 +321,7 @@ def test_whatever_dies_at_any_step_of_a_rebuild_the_message_drives_a_turn(
     victim: str, case: Case, seed: int
 ) -> None:
     """Every part, at every step, under many seeds."""
-    sweep(case, seed, victim, share=1)
+    sweep(case, seed, victim, *case.slow_steps(seed))
 
 
 @a_case
@@ -338,7 +348,7 @@ def test_an_answer_of_a_tool_that_is_never_read_loses_nothing_and_doubles_nothin
 @pytest.mark.parametrize("victim", ["mcp", "network"])
 def test_calls_are_under_way_when_the_endpoint_dies(victim: str) -> None:
     """So the sweeps above are known to hit what they are about."""
-    assert sweep(CASES["idle"], 1, victim, share=8) >= CALLS_CUT
+    assert sweep(CASES["idle"], 1, victim, first=1, share=8) >= CALLS_CUT
 
 
 def test_the_same_blow_is_the_same_story() -> None:
