@@ -47,6 +47,14 @@ class Command(Generic[T_co]):
 
 
 @frozen
+class Expectation:
+    """What whoever asks believes of a message.  Where it is not so by then, a command is a `Conflict`."""
+
+    message: str
+    state: str
+
+
+@frozen
 class Once:
     """Makes a command idempotent: the first answer under (`scope`, `key`) is repeated word for word.
 
@@ -56,6 +64,8 @@ class Once:
     scope: str
     key: str
     digest: str
+    expected: Expectation | None = None
+    """Must hold when the command is carried out; a repeat gets its answer whatever has become of it."""
 
 
 # --- agents --------------------------------------------------------------------------------------
@@ -557,6 +567,13 @@ class RevokeWebSession(Command[bool]):
     """Log a browser out.  None as hash revokes all."""
 
     sha256: str | None
+
+
+@frozen
+class KeepAnswer(Command[dict[str, object]]):
+    """Keep what came of a keyed command that hive carries out outside the store.  Never a secret."""
+
+    answer: dict[str, object]
 
 
 @frozen

@@ -18,7 +18,7 @@ from hive.protocol.commands import Command, Once, Promise
 from hive.protocol.errors import HiveRefusal
 from hive.protocol.limits import Limits
 from hive.protocol.views import JournalRow, StreamView
-from hive.store.once import recall, remember
+from hive.store.once import check_expectation, recall, remember
 from hive.store.transaction import Transaction
 
 Handler: TypeAlias = Callable[[Transaction, Command[object]], object]
@@ -161,6 +161,7 @@ class Committer:
             return self.handlers[type(asked.command)](tx, asked.command)
         if repeated := recall(tx, asked.command, asked.once):
             return repeated.answer
+        check_expectation(tx, asked.once)
         answer = self.handlers[type(asked.command)](tx, asked.command)
         remember(tx, asked.command, asked.once, answer)
         return answer

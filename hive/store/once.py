@@ -4,12 +4,18 @@ The rule kept here: the answer is stored in the savepoint of the command it answ
 word for word.  A refusal is not stored: asking again may succeed.
 """
 
+import sqlite3
+from typing import TypeVar
+
 from attrs import frozen
 
-from hive.protocol.commands import Command, Once
+from hive.protocol.commands import Command, KeepAnswer, Once
 from hive.protocol.errors import Conflict
 from hive.store.codec import answer_type, decode, encode
+from hive.store.rows import message
 from hive.store.transaction import Transaction
+
+T = TypeVar("T")
 
 
 @frozen
@@ -27,13 +33,30 @@ def recall(tx: Transaction, command: Command[object], once: Once) -> Repeated | 
         once.key,
         tx.now - tx.limits.answers_kept_seconds,
     )
-    if row is None:
-        return None
-    if (row["digest"], row["command"]) != (once.digest, type(command).__name__):
+    return None if row is None else Repeated(answer_of(row, type(command), once))
+
+
+def answer_of(row: sqlite3.Row, command: type[Command[T]], once: Once) -> T:
+    """The answer in a row of the table; `Conflict` where it answers something else."""
+    if (row["digest"], row["command"]) != (once.digest, command.__name__):
         raise Conflict(
             f"The key {once.key[:80]!r} was used before for a request with other content; use a new key."
         )
-    return Repeated(decode(answer_type(type(command)), row["answer"]))
+    return decode(answer_type(command), row["answer"])
+
+
+def check_expectation(tx: Transaction, once: Once) -> None:
+    """Refuse a decision taken on something that has changed since."""
+    if once.expected is None:
+        return
+    row = message(tx, once.expected.message)
+    if row["state"] != once.expected.state:
+        raise Conflict(f"the message is {row['state']} by now")
+
+
+def keep_answer(_tx: Transaction, command: KeepAnswer) -> dict[str, object]:
+    """Answer what is to be remembered."""
+    return command.answer
 
 
 def remember(tx: Transaction, command: Command[object], once: Once, answer: object) -> None:

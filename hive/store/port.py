@@ -159,6 +159,10 @@ class Reader(Protocol):
         """Who an agent is, read at once; None for one that is not there, or not any more."""
         ...
 
+    def answer(self, once: Once) -> dict[str, object] | None:
+        """What `KeepAnswer` has kept under a key; `Conflict` where the key was used for something else."""
+        ...
+
     def web_session(self, sha256: str) -> str | None:
         """Role of a session that is valid now."""
         ...

@@ -11,6 +11,7 @@ from typing import cast
 
 from attrs import define
 
+from hive.protocol.commands import KeepAnswer, Once
 from hive.protocol.mail import Mail
 from hive.protocol.names import OPERATOR
 from hive.protocol.parking import EXITS, Parked
@@ -28,6 +29,7 @@ from hive.protocol.views import (
 )
 from hive.store import history, invariants
 from hive.store.boot import leftovers
+from hive.store.once import answer_of
 from hive.store.parking import parked_of
 from hive.store.rows import mail_of, settings_of
 
@@ -257,6 +259,11 @@ class SqliteReader:
         return history.stream_tail(self._db, agent, limit)
 
     # --- the rest --------------------------------------------------------------------------------
+
+    def answer(self, once: Once) -> dict[str, object] | None:
+        """What `KeepAnswer` has kept under this key; `Conflict` where it was used for something else."""
+        row = self._row("SELECT * FROM answer WHERE scope = ? AND key = ?", once.scope, once.key)
+        return None if row is None else answer_of(row, KeepAnswer, once)
 
     def web_session(self, sha256: str) -> str | None:
         """Role of a session that is valid now."""

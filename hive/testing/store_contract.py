@@ -17,9 +17,12 @@ from attrs import Factory, define, field
 from hive.protocol.commands import (
     AddAgent,
     BeginTurn,
+    Bury,
     ClaimIntoTurn,
     Command,
     EndTurn,
+    Expectation,
+    KeepAnswer,
     Lease,
     NotBegun,
     NoteFact,
@@ -241,6 +244,35 @@ class StoreContract:
             await done(store, AddAgent("lena"))
             await store.submit(a_send("lena", "hello"), once).outcome()
             assert bodies(store.reader, "lena") == ["hello"]
+
+    async def test_an_expectation_is_checked_where_nothing_can_come_between(self, tmp_path: Path) -> None:
+        """Of two in one transaction that expect the same, the second is a conflict; a repeat is neither."""
+        async with self.running(tmp_path, World()) as store:
+            await done(store, a_send("iris", "hello"))
+            onces = [Once("operator", key, "d", Expectation("1", "ready")) for key in ("k", "l", "k")]
+            tickets = [store.submit(Bury("1"), once) for once in onces]
+
+            await tickets[0].outcome()
+            with pytest.raises(Conflict):
+                await tickets[1].outcome()
+            await tickets[2].outcome()
+            with pytest.raises(NotFound):
+                await store.submit(Bury("2"), Once("operator", "m", "d", Expectation("2", "ready"))).outcome()
+
+    async def test_what_was_done_outside_the_store_is_remembered_like_the_rest(self, tmp_path: Path) -> None:
+        """Kept once, found after a restart, and never under another content."""
+        once, answer = Once("operator", "k", "d"), {"file": "copy"}
+        async with self.running(tmp_path, World()) as store:
+            assert store.reader.answer(once) is None
+            assert await store.submit(KeepAnswer({"file": "copy"}), once).outcome() == answer
+            assert await store.submit(KeepAnswer({"file": "late"}), once).outcome() == answer
+        async with self.running(tmp_path, World()) as store:
+            assert store.reader.answer(once) == answer
+            with pytest.raises(Conflict):
+                store.reader.answer(Once("operator", "k", "other"))
+            await store.submit(a_send("iris", "hello"), Once("operator", "l", "d")).outcome()
+            with pytest.raises(Conflict):
+                store.reader.answer(Once("operator", "l", "d"))
 
     async def test_an_answer_is_forgotten_after_its_time(self, tmp_path: Path) -> None:
         """Seven days later the key is free again."""

@@ -5,17 +5,27 @@ answer and changes nothing twice.
 """
 
 import hashlib
+import json
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import trio
+from attrs import frozen
 
 from hive.actors import HiveError
 from hive.actors.protocol import Perform
 from hive.protocol import commands
-from hive.protocol.commands import AddAgent, Command as StoreCommand, Once, SetClientToken
-from hive.protocol.errors import Conflict, Forbidden, HiveRefusal, Malformed, NotFound
+from hive.protocol.commands import (
+    AddAgent,
+    Command as StoreCommand,
+    Expectation,
+    KeepAnswer,
+    Once,
+    SetClientToken,
+)
+from hive.protocol.errors import Forbidden, HiveRefusal, Malformed, NotFound
 from hive.protocol.mail import Provenance
 from hive.protocol.names import OPERATOR, check_name
 from hive.protocol.verbs import WIRE_COMMANDS, WireCommand
@@ -26,6 +36,9 @@ from hive.web.parts import FAULT, Login, WebParts
 
 ANSWER_SECONDS: Final = 30.0
 """A command whose answer takes longer is reported as unknown; repeating its id is safe."""
+
+KEEP_SECONDS: Final = 5.0
+"""How long to wait for an answer to be on the disk, even when whoever asked is gone."""
 
 Ack = dict[str, object]
 
@@ -58,12 +71,11 @@ async def _performed(parts: WebParts, connection: Connection, command: Command) 
             f"{command.name} is for the {wire.role.name.lower()}; you are {login.role.name.lower()}"
         )
     if own := OWN.get(command.name):
-        return await _remembered(parts, login, command, own)
-    _check_expectations(parts, command)
+        return await _once(parts, login, command, own)
     built = _built(wire, login, command, _arguments(connection, command))
     if isinstance(built, AddAgent):
         parts.check_settings(built.settings)
-    once = Once(f"{OPERATOR}:{login.via}", command.id, digest(built))
+    once = Once(_scope(login), command.id, digest(built), _expected(command))
     return await parts.broker.ask(Perform(built, once))
 
 
@@ -95,20 +107,19 @@ def _built(
     return structure(wire.command, {**arguments, **ours})
 
 
-def _check_expectations(parts: WebParts, command: Command) -> None:
-    """Refuse a decision taken on something that has changed since."""
-    for name, expected in command.expect.items():
-        if name != "state":
-            raise Malformed(f"expect.{name}: only a message's state can be expected")
-        ref = str(command.arguments.get("message", ""))
-        mail = parts.store.reader.mail(ref)
-        if mail is not None and mail.state != expected and not _is_repeat(parts, command, ref):
-            raise Conflict(f"the message is {mail.state} by now")
+def _expected(command: Command) -> Expectation | None:
+    """What the command rests on; the store checks it in the moment in which it carries the command out."""
+    if not command.expect:
+        return None
+    match command.expect, command.arguments.get("message"):
+        case {"state": str(state), **others}, str(message) if not others:
+            return Expectation(message, state)
+        case _:
+            raise Malformed("expect: only the state of the message that a command names can be expected")
 
 
-def _is_repeat(parts: WebParts, command: Command, ref: str) -> bool:
-    """Whether what changed the message was this very command, whose answer was lost on the way."""
-    return any(row.command == command.id for row in parts.store.reader.story(ref))
+def _scope(login: Login) -> str:
+    return f"{OPERATOR}:{login.via}"
 
 
 def _refused(command: Command, code: str, text: str) -> Ack:
@@ -117,56 +128,83 @@ def _refused(command: Command, code: str, text: str) -> Ack:
 
 # --- what the server does itself -----------------------------------------------------------------
 
-Own = Callable[[WebParts, Login, Command], Awaitable[object]]
+
+@frozen
+class Request:
+    """A command that is not the store's, and by whom."""
+
+    parts: WebParts
+    login: Login
+    command: Command
+    once: Once
+
+    def text(self, name: str) -> str:
+        """An argument."""
+        value = self.command.arguments.get(name)
+        if not isinstance(value, str):
+            raise Malformed(f"{name}: expected text")
+        return value
+
+    async def keep(self, answer: dict[str, object]) -> dict[str, object]:
+        """Keep the answer for later daemons.  Where the disk refuses, this one's memory has to do."""
+        with trio.move_on_after(KEEP_SECONDS, shield=True), suppress(HiveRefusal, HiveError):
+            await self.parts.broker.ask(Perform(KeepAnswer(answer), self.once))
+        return answer
 
 
-async def _remembered(parts: WebParts, login: Login, command: Command, own: Own) -> object:
-    """Do it, or repeat what came of it: in memory, because answers hold secrets the store must not see."""
-    kept = parts.answers.find(login.via, command.id)
-    if kept is not None:
-        await trio.lowlevel.checkpoint()
+Own: TypeAlias = Callable[[Request], Awaitable[object]]
+
+
+async def _once(parts: WebParts, login: Login, command: Command, own: Own) -> object:
+    """Do it, or repeat what came of it."""
+    if command.expect:
+        raise Malformed(f"expect: {command.name} names no message whose state could be expected")
+    content = json.dumps([command.name, command.arguments], sort_keys=True).encode()
+    once = Once(_scope(login), command.id, hashlib.sha256(content).hexdigest())
+    async with parts.answers.alone(once):
+        if kept := parts.answers.find(once):
+            return kept.answer
+        answer = await own(Request(parts, login, command, once))
+        parts.answers.keep(once, answer)
+        return answer
+
+
+async def _mint_client_token(request: Request) -> object:
+    """Make an agent's client token and show it, this once."""
+    agent, reader = check_name(request.text("agent")), request.parts.store.reader
+    view = reader.agent(agent)
+    if view is None or view.removed_at is not None:
+        raise NotFound(f"there is no agent {agent}")
+    if view.has_client_token and request.command.arguments.get("rotate") is not True:
+        return {"agent": agent, "token": None}
+    token = request.parts.new_secret()
+    sha256 = hashlib.sha256(token.encode()).hexdigest()
+    await request.parts.broker.ask(Perform(SetClientToken(agent, sha256, by=request.login.who), request.once))
+    # Under an id that an earlier daemon carried out nothing is made: what it made was shown, and is not kept.
+    known = reader.identity(agent)
+    return {"agent": agent, "token": token if known and known.client_token == sha256 else None}
+
+
+async def _backup(request: Request) -> object:
+    file = Path(request.text("file"))
+    if not file.is_absolute():
+        raise Malformed("file: expected an absolute path")
+    kept = request.parts.store.reader.answer(request.once)
+    return kept or await request.keep({**await request.parts.powers.backup(file)})
+
+
+async def _stop(request: Request) -> object:
+    if kept := request.parts.store.reader.answer(request.once):
         return kept
-    answer = await own(parts, login, command)
-    parts.answers.keep(login.via, command.id, answer)
+    # Kept first: asked for again after the restart, it must not stop the next daemon.
+    answer = await request.keep({"stopping": True})
+    request.parts.powers.stop(f"asked by {request.login.who}")
     return answer
 
 
-def _argument(command: Command, name: str) -> str:
-    value = command.arguments.get(name)
-    if not isinstance(value, str):
-        raise Malformed(f"{name}: expected text")
-    return value
-
-
-async def _mint_client_token(parts: WebParts, login: Login, command: Command) -> object:
-    """Make an agent's client token and show it, this once."""
-    agent = check_name(_argument(command, "agent"))
-    view = parts.store.reader.agent(agent)
-    if view is None or view.removed_at is not None:
-        raise NotFound(f"there is no agent {agent}")
-    if view.has_client_token and command.arguments.get("rotate") is not True:
-        return {"agent": agent, "token": None}
-    token = parts.new_secret()
-    sha256 = hashlib.sha256(token.encode()).hexdigest()
-    await parts.broker.ask(Perform(SetClientToken(agent, sha256, by=login.who)))
-    return {"agent": agent, "token": token}
-
-
-async def _backup(parts: WebParts, _login: Login, command: Command) -> object:
-    file = Path(_argument(command, "file"))
-    if not file.is_absolute():
-        raise Malformed("file: expected an absolute path")
-    return await parts.powers.backup(file)
-
-
-async def _stop(parts: WebParts, login: Login, _command: Command) -> object:
-    await trio.lowlevel.checkpoint()
-    parts.powers.stop(f"asked by {login.who}")
-    return {"stopping": True}
-
-
-async def _link(parts: WebParts, _login: Login, _command: Command) -> object:
-    await trio.lowlevel.checkpoint()
+async def _link(request: Request) -> object:
+    """A link is a secret and opens nothing after a restart, so a repeat then gets a fresh one."""
+    parts = request.parts
     return {"link": parts.codes.link(parts.origins()[0]), "origins": parts.origins()}
 
 
