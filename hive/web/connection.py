@@ -123,6 +123,10 @@ class Connection:
         found = source(name, self._parts.lanes, self._parts.store.reader)
         if found is None:
             return None
+        before = self._feeds.get(name)
+        if before is not None and before.reached is None:
+            # It may be in the middle of a snapshot, where it takes no events: only another one gets it out.
+            at = None
         feed = self._feeds[name] = Feed(name, found)
         return "resumed" if at is not None and feed.resume(at) else "snapshot"
 

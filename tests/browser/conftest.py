@@ -21,13 +21,11 @@ from quart.wrappers import Websocket
 from quart_trio import QuartTrio
 
 from hive.asgi import Endpoint, HttpServer
-from hive.protocol import commands as ask
 from hive.protocol.errors import HiveRefusal
-from hive.protocol.mail import Provenance
-from hive.protocol.outcome import Outcome
 from hive.sockets import open_tcp
 from hive.store.opening import draw_log_id
 from hive.testing.browser import Tab, open_tab
+from hive.testing.deeds import AGENT, DEEDS, Play
 from hive.testing.desk import Desk, open_desk
 from hive.testing.store_contract import World
 from hive.web import vendor, wire
@@ -229,9 +227,7 @@ def fake_hive(static: Static) -> Callable[[], AbstractAsyncContextManager[FakeHi
 
 # --- recordings of the real store ------------------------------------------------------------------
 
-AGENT = "iris"
 LANE = wire.STREAM_PREFIX + AGENT
-NAMES = ("iris", "rosa", "moss")
 
 
 @frozen
@@ -281,109 +277,15 @@ class Recorder:
         return {"log_id": log_id, "moments": [moment.json() for moment in self.moments]}
 
 
-@frozen
-class Play:
-    """Does something at random to a store; what the store refuses is part of life."""
-
-    desk: Desk
-    random: Random
-
-    def steps(self, recorder: Recorder, number: int) -> None:
-        """So many moments of a few commands each."""
-        for _ in range(number):
-            for _ in range(self.random.randint(1, 4)):
-                with contextlib.suppress(HiveRefusal):
-                    self.random.choice(DEEDS)(self)
-            recorder.look()
-            self.desk.wait(self.random.choice([0.1, 1.0, 20.0]))
-
-    def agent(self) -> str:
-        """Any agent, as often as not the one whose stream is watched."""
-        return self.random.choice([AGENT, *NAMES])
-
-    def message(self, *states: str) -> str:
-        """A message in one of these states; `NotFound` where there is none."""
-        heads = self.desk.reader.traffic(limit=200).mail
-        found = [mail.id for mail in heads if not states or mail.state in states]
-        return self.random.choice(found) if found else "m-none"
-
-    def turn(self) -> int:
-        """An open turn."""
-        turns = self.desk.reader.open_turns()
-        return self.random.choice(turns).number if turns else 0
-
-    def held(self, turn: int) -> tuple[int, ...]:
-        """Numbers of messages a turn holds, some of them."""
-        view = self.desk.reader.turn(turn)
-        found = [self.desk.reader.mail(one) for one in view.messages] if view else []
-        return tuple(mail.number for mail in found if mail and self.random.random() < 0.6)
-
-
-def _send(play: Play) -> None:
-    sender = play.random.choice(["operator", *NAMES])
-    to = play.random.choice([*NAMES, *NAMES, "operator", "*"])
-    reply = play.message() if play.random.random() < 0.3 else None
-    body = "word " * play.random.choice([1, 3, 60])
-    who = Provenance.OPERATOR if sender == "operator" else Provenance.AGENT
-    play.desk.do(ask.Send(sender, to, body, who, in_reply_to=None if reply == "m-none" else reply))
-
-
-def _end(play: Play) -> None:
-    turn = play.turn()
-    outcome = play.random.choice([Outcome.OK, Outcome.OK, *Outcome])
-    error = "" if outcome is Outcome.OK else "it went wrong " * play.random.choice([1, 30])
-    seen = play.held(turn)
-    play.desk.do(ask.EndTurn(turn, outcome, "said " * 50, error, seen=seen))
-
-
-def _respawn(play: Play) -> None:
-    if play.random.random() < 0.5:
-        play.desk.do(ask.RemoveAgent("moss"))
-    else:
-        play.desk.do(ask.AddAgent("moss", ask.Settings(purpose="comes and goes")))
-
-
-def _stream(play: Play) -> None:
-    rows = tuple(ask.StreamRow("say", {"text": f"line {n}"}) for n in range(play.random.randint(1, 5)))
-    play.desk.do(ask.AppendStream(AGENT, play.turn() or None, rows))
-
-
-def _withdraw(play: Play) -> None:
-    turn = play.turn()
-    play.desk.do(ask.Withdraw(turn, play.held(turn)))
-
-
-def _seen(play: Play) -> None:
-    turn = play.turn()
-    play.desk.do(ask.MarkSeen(turn, play.held(turn)))
-
-
-DEEDS: tuple[Callable[[Play], object], ...] = (
-    *[_send] * 8,
-    *[lambda play: play.desk.do(ask.BeginTurn(play.agent(), 1))] * 8,
-    *[_end] * 4,
-    *[_stream] * 3,
-    _seen,
-    _withdraw,
-    _respawn,
-    lambda play: play.desk.do(ask.ClaimIntoTurn(play.turn())),
-    lambda play: play.desk.do(ask.Lease(play.agent(), "client")),
-    lambda play: play.desk.do(ask.Ack(play.agent(), play.message("claimed"))),
-    lambda play: play.desk.do(ask.Release(play.agent(), play.message("claimed"))),
-    lambda play: play.desk.do(ask.ExpireLeases()),
-    lambda play: play.desk.do(ask.Pause(play.agent(), now=play.random.random() < 0.5)),
-    *[lambda play: play.desk.do(ask.Resume(play.agent()))] * 4,
-    lambda play: play.desk.do(ask.Kick(play.agent())),
-    lambda play: play.desk.do(ask.CancelTurn(play.agent(), requeue=play.random.random() < 0.5)),
-    lambda play: play.desk.do(ask.SetStatus(play.agent(), f"at {play.random.random():.2f}")),
-    lambda play: play.desk.do(ask.MarkRead(play.message(), unread=play.random.random() < 0.3)),
-    lambda play: play.desk.do(ask.MarkDone(play.message("ready"))),
-    lambda play: play.desk.do(ask.Bury(play.message("ready", "blocked"))),
-    lambda play: play.desk.do(ask.Redrive(play.message("dead"))),
-    lambda play: play.desk.do(ask.ReleaseBlocked(play.message("blocked"))),
-    *[lambda play: play.desk.do(ask.BoxStarted(play.agent(), "for the test", wakes=False))] * 3,
-    lambda play: play.desk.do(ask.BoxDown(play.agent(), "for the test")),
-)
+def play(desk: Desk, random: Random, recorder: Recorder, moments: int) -> None:
+    """So many moments of a few deeds each; what the store refuses is part of life."""
+    scene = Play(desk.reader, random)
+    for _ in range(moments):
+        for _ in range(random.randint(1, 4)):
+            with contextlib.suppress(HiveRefusal):
+                desk.do(random.choice(DEEDS)(scene))
+        recorder.look()
+        desk.wait(random.choice([0.1, 1.0, 20.0]))
 
 
 def record(folder: Path, seed: int, steps: int) -> list[dict[str, object]]:
@@ -395,12 +297,11 @@ def record(folder: Path, seed: int, steps: int) -> list[dict[str, object]]:
     random, world = Random(seed), World()
     with open_desk(folder / "first", world) as desk:
         recorder = Recorder(desk)
-        play = Play(desk, random)
-        play.steps(recorder, steps)
+        play(desk, random, recorder, steps)
         desk_file, kept = folder / "first" / "hive.sqlite3", len(recorder.moments)
         _copy(desk_file, folder / "second")
         _copy(desk_file, folder / "third")
-        play.steps(recorder, steps // 3)
+        play(desk, random, recorder, steps // 3)
         histories = [recorder.history()]
     for name in ("second", "third"):
         if name == "third":
@@ -408,7 +309,7 @@ def record(folder: Path, seed: int, steps: int) -> list[dict[str, object]]:
         with open_desk(folder / name, world) as desk:
             branch = Recorder(desk, recorder.moments[:kept], *recorder.moments[kept - 1].n.values())
             branch.look()
-            Play(desk, random).steps(branch, steps // 2)
+            play(desk, random, branch, steps // 2)
             histories.append(branch.history())
     return histories
 
