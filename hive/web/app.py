@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Final, cast
 
 import trio
-from attrs import define
+from attrs import define, field
 from quart import Response, redirect, request, websocket
 from quart.typing import ResponseReturnValue
 from quart_trio import QuartTrio
@@ -26,8 +26,8 @@ from hive.web.connection import Connection
 from hive.web.conversation import Conversation
 from hive.web.files import Static
 from hive.web.login import (
-    COOKIE,
     SESSION_SECONDS,
+    cookie_name,
     hashed,
     host_allowed,
     origin_allowed,
@@ -101,6 +101,11 @@ class Faces:
 
     _parts: WebParts
     _static: Static
+    _cookie: str = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Name the cookie after the log, which is another one after a restore: old sessions end there."""
+        self._cookie = cookie_name(self._parts.store.reader.head().log_id)
 
     # --- before and after ------------------------------------------------------------------------
 
@@ -154,7 +159,7 @@ class Faces:
         except (HiveRefusal, HiveError) as error:
             return Response(f"{error}\nThen type: hive open\n", 503, content_type="text/plain; charset=utf-8")
         response = cast("Response", redirect("/", 303))
-        response.headers["Set-Cookie"] = session_cookie(secret)
+        response.headers["Set-Cookie"] = session_cookie(self._cookie, secret)
         return response
 
     async def log_out(self) -> Response:
@@ -162,9 +167,13 @@ class Faces:
         if not origin_allowed(request.headers.get("Origin"), self._parts.origins()):
             return Response("this form came from elsewhere\n", 403, content_type="text/plain")
         if login := self._session(request.headers.get("Cookie")):
-            await self._parts.broker.ask(Perform(RevokeWebSession(login.session)))
+            try:
+                await self._parts.broker.ask(Perform(RevokeWebSession(login.session)))
+            except (HiveRefusal, HiveError) as error:
+                text = f"{error}\nYou are still logged in: try again.\n"
+                return Response(text, 503, content_type="text/plain; charset=utf-8")
         response = cast("Response", redirect("/", 303))
-        response.headers["Set-Cookie"] = f"{COOKIE}=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict"
+        response.headers["Set-Cookie"] = session_cookie(self._cookie, "", 0)
         return response
 
     # --- the websocket ---------------------------------------------------------------------------
@@ -204,7 +213,7 @@ class Faces:
         return Login(self._parts.operator_identity, Role.OWNER, Via.SOCKET)
 
     def _session(self, cookie: str | None) -> Login | None:
-        secret = session_secret(cookie)
+        secret = session_secret(cookie, self._cookie)
         if secret is None:
             return None
         role = self._parts.store.reader.web_session(hashed(secret))

@@ -8,7 +8,6 @@ import hashlib
 import hmac
 from collections import deque
 from collections.abc import Callable, Iterable
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import quote, urlsplit
 
 from attrs import Factory, define, field, frozen
@@ -18,6 +17,8 @@ CODE_TRIES = 5
 CODES_AT_ONCE = 16
 SESSION_SECONDS = 30 * 24 * 3600.0
 COOKIE = "hive_session"
+COOKIE_DIGITS = 12
+"""Of the log's id, in the cookie's name."""
 
 
 def hashed(secret: str) -> str:
@@ -78,15 +79,18 @@ def origin_allowed(origin: str | None, origins: Iterable[str]) -> bool:
     return origin is not None and origin in set(origins)
 
 
-def session_secret(cookie_header: str | None) -> str | None:
+def cookie_name(log_id: str) -> str:
+    """What a hive calls its cookie: cookies ignore ports, and a host may have several hives."""
+    return f"{COOKIE}_{log_id[:COOKIE_DIGITS]}"
+
+
+def session_secret(cookie_header: str | None, name: str) -> str | None:
     """The session's secret in a Cookie header."""
-    try:
-        morsel = SimpleCookie(cookie_header or "").get(COOKIE)
-    except CookieError:
-        return None
-    return None if morsel is None else morsel.value
+    # By hand: the standard library gives up the whole header for one odd name that somebody else has set.
+    pairs = (pair.strip().partition("=") for pair in (cookie_header or "").split(";"))
+    return next((value for key, _, value in pairs if key == name), None)
 
 
-def session_cookie(secret: str, seconds: float = SESSION_SECONDS) -> str:
-    """The Set-Cookie header of a new session.  Plain HTTP on loopback, hence no `__Host-` prefix."""
-    return f"{COOKIE}={secret}; Path=/; Max-Age={int(seconds)}; HttpOnly; SameSite=Strict"
+def session_cookie(name: str, secret: str, seconds: float = SESSION_SECONDS) -> str:
+    """The Set-Cookie header of a session.  Plain HTTP on loopback, hence no `__Host-` prefix."""
+    return f"{name}={secret}; Path=/; Max-Age={int(seconds)}; HttpOnly; SameSite=Strict"

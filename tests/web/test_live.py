@@ -5,7 +5,7 @@ import json
 import secrets
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,6 +26,7 @@ from hive import config
 from hive.app.compose import run_hive
 from hive.app.running import Running
 from hive.directory import Directory, locked
+from hive.web import files, vendor
 
 # The client's library leaves the socket of a conversation that the server ended to the collector.
 pytestmark = [
@@ -35,6 +36,8 @@ pytestmark = [
 
 PATIENCE_SECONDS = 20.0
 STOPPING_SECONDS = 15.0
+FLOODED_SECONDS = 10.0
+"""The page's own bound is a third of it; the supervisor's, which is the backstop, is beyond it."""
 FRAME_BYTES = 256 * 1024
 
 Json = dict[str, Any]
@@ -82,7 +85,9 @@ async def cookie(running: Running) -> str:
 async def page(running: Running, **headers: str) -> AsyncIterator[WebSocketConnection]:
     """A websocket as the page opens it."""
     origin = running.listeners.origin
-    sent = {"Origin": origin, "Cookie": await cookie(running)} | headers
+    sent = {"Origin": origin, "Cookie": await cookie(running)}
+    name = sent["Cookie"].partition("=")[0]
+    sent |= {header: value.format(name=name) for header, value in headers.items()}
     url = origin.replace("http:", "ws:") + "/ws"
     extra = [(name.encode(), value.encode()) for name, value in sent.items() if value]
     async with open_websocket_url(url, subprotocols=["hive.1"], extra_headers=extra) as websocket:
@@ -121,7 +126,8 @@ def test_who_is_let_in(tmp_path: Path) -> None:
         cases: tuple[tuple[Mapping[str, str], str, int], ...] = (
             ({}, "/", 401),
             ({"Cookie": key}, "/", 200),
-            ({"Cookie": "hive_session=made-up"}, "/", 401),
+            ({"Cookie": key.partition("=")[0] + "=made-up"}, "/", 401),
+            ({"Cookie": "/=;"}, "/", 401),
             ({"Cookie": key, "Host": "evil.example"}, "/", 403),
             ({}, "/login?code=wrong", 403),
             ({}, "/static/0000/app/main.js", 404),
@@ -148,7 +154,7 @@ def test_who_is_let_in(tmp_path: Path) -> None:
     ("headers", "status"),
     [
         ({"Cookie": ""}, 401),
-        ({"Cookie": "hive_session=made-up"}, 401),
+        ({"Cookie": "{name}=made-up"}, 401),
         ({"Origin": "http://evil.example"}, 403),
         ({"Origin": ""}, 403),
     ],
@@ -163,6 +169,69 @@ def test_a_websocket_of_somebody_else_is_refused(
             async with page(running, **headers):
                 pass
         assert refused.value.status_code == status
+
+    story(tmp_path, tell)
+
+
+def test_two_hives_on_one_host_do_not_log_each_other_out(tmp_path: Path) -> None:
+    """Cookies ignore ports: a browser sends each hive both, and each finds its own."""
+
+    async def tell(running: Running) -> None:
+        async with a_hive(tmp_path / "second") as second, httpx2.AsyncClient(trust_env=False) as browser:
+            for hive in (running, second):
+                assert (await browser.get(hive.login_link())).status_code == 303
+            for hive in (running, second):
+                assert (await browser.get(hive.listeners.origin)).status_code == 200
+            origin = second.listeners.origin
+            assert (await browser.post(f"{origin}/logout", headers={"Origin": origin})).status_code == 303
+            assert (await browser.get(origin)).status_code == 401
+            assert (await browser.get(running.listeners.origin)).status_code == 200
+
+    story(tmp_path / "first", tell)
+
+
+def test_a_hive_that_cannot_write_says_so_at_login_and_logout(tmp_path: Path) -> None:
+    """Nobody is told that he is in, or out, who is not."""
+
+    async def tell(running: Running) -> None:
+        origin, key = running.listeners.origin, await cookie(running)
+        async with httpx2.AsyncClient(trust_env=False, base_url=origin) as http:
+            running.store._writer.refusing = "the disk is full"
+            assert (await http.get(running.login_link())).status_code == 503
+            left = await http.post("/logout", headers={"Cookie": key, "Origin": origin})
+            assert (left.status_code, "set-cookie" in left.headers) == (503, False)
+            assert (await http.get("/", headers={"Cookie": key})).status_code == 200
+
+    story(tmp_path, tell)
+
+
+def test_files_are_served_under_their_hash_for_ever_and_under_no_other(tmp_path: Path) -> None:
+    """The shell names them and is never kept, because it comes with the login."""
+
+    async def tell(running: Running) -> None:
+        async with httpx2.AsyncClient(trust_env=False, base_url=running.listeners.origin) as http:
+            shell = await http.get("/", headers={"Cookie": await cookie(running)})
+            assert shell.headers["cache-control"] == "no-store"
+            address = f"/static/{files.load(vendor.location()).digest}/app/main.js"
+            file = await http.get(address)
+            assert file.headers["cache-control"] == "public, max-age=31536000, immutable"
+            assert file.headers["content-type"] == "text/javascript; charset=utf-8"
+            for other in (address.replace("/static/", "/static/0"), address + "x", "/static/x/../shell.html"):
+                assert (await http.get(other)).status_code == 404
+            assert (await http.post("/")).status_code == 405
+
+    story(tmp_path, tell)
+
+
+def test_a_websocket_without_the_subprotocol_is_refused(tmp_path: Path) -> None:
+    """Whoever speaks something else is told so before anything is accepted; on the person's socket too."""
+
+    async def tell(running: Running) -> None:
+        url = running.listeners.origin.replace("http:", "ws:") + "/ws"
+        with pytest.raises(ConnectionRejected) as refused:
+            async with open_websocket_url(url, subprotocols=["hive.99"]):
+                pass
+        assert refused.value.status_code == 400
 
     story(tmp_path, tell)
 
@@ -252,6 +321,69 @@ def test_an_unknown_command_and_an_unknown_question_are_refused_with_what_there_
             assert "fills this in" in (await hear(websocket, "ack"))["error"]["text"]
 
     story(tmp_path, tell)
+
+
+def frame(payload: bytes, opcode: int = 1, *, last: bool = True) -> bytes:
+    """One frame of a websocket's client, masked with zeros."""
+    size = len(payload)
+    length = bytes([0x80 | size]) if size < 126 else b"\xfe" + size.to_bytes(2, "big")
+    return bytes([(0x80 if last else 0) | opcode]) + length + bytes(4) + payload
+
+
+GARBAGE: Mapping[str, tuple[bytes, bytes]] = {
+    "texts that are not JSON": (b"", frame(b"garbage")),
+    "operations nobody knows": (frame(b'{"op": "hello", "v": 1}'), frame(b'{"op": "dance"}')),
+    "hellos": (b"", frame(b'{"op": "hello", "v": 1, "want": ["j"]}')),
+    "questions": (frame(b'{"op": "hello", "v": 1}'), frame(b'{"op": "get", "id": "1", "what": "agents"}')),
+    "parts of bodies": (
+        frame(b'{"op": "hello", "v": 1}'),
+        frame(b'{"op": "part", "id": "1", "n": 0, "text": "' + b"x" * 60_000 + b'"}'),
+    ),
+    "a message without an end": (frame(b"x", last=False), frame(b"x" * 60_000, 0, last=False)),
+    "pings": (b"", frame(b"ping", 9)),
+    "bytes that are no frames": (b"", b"\xff" * 1_000),
+}
+"""What comes first, and what then comes for ever."""
+
+
+def test_clients_that_send_garbage_for_ever_hold_up_nobody(tmp_path: Path) -> None:
+    """They read nothing either.  Others are served, and the hive stops in bounded time under the flood."""
+
+    async def flood(origin: str, key: str, garbage: str, task_status: trio.TaskStatus[None]) -> None:
+        (first, ever), host = GARBAGE[garbage], urlsplit(origin).netloc
+        stream = await trio.open_tcp_stream("127.0.0.1", int(host.partition(":")[2]))
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        head = (
+            f"GET /ws HTTP/1.1\r\nHost: {host}\r\nOrigin: {origin}\r\n"
+            f"Cookie: {key}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n"
+            "Sec-WebSocket-Protocol: hive.1\r\n\r\n"
+        )
+        async with stream:
+            await stream.send_all(head.encode())
+            assert b" 101 " in await stream.receive_some(64)
+            task_status.started()
+            with suppress(trio.BrokenResourceError):
+                await stream.send_all(first)
+                while True:
+                    await stream.send_all(ever * 20)
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            with trio.fail_after(PATIENCE_SECONDS + STOPPING_SECONDS):
+                async with a_hive(tmp_path) as running:
+                    origin, key = running.listeners.origin, await cookie(running)
+                    for garbage in GARBAGE:
+                        await nursery.start(flood, origin, key, garbage)
+                    async with page(running) as other:
+                        await say(other, "hello", v=1, want=["j"])
+                        await hear(other, "welcome")
+                    asked = trio.current_time()
+            # Measured, because what holds up a stop may be deaf to a deadline.
+            assert trio.current_time() - asked < FLOODED_SECONDS
+            nursery.cancel_scope.cancel()
+
+    trio.run(main)
 
 
 @pytest.mark.parametrize("unix", [False, True])
