@@ -80,6 +80,9 @@ class Conversation:
             # Even after a goodbye: it would wait behind what nobody reads.
             if self._leaving is None:
                 self._hear(received, nursery)
+                # The writer looks too, but not while it waits for a client that does not read.
+                if goodbye := self._connection.overrun():
+                    self._leave(goodbye)
 
     def _hear(self, received: str | bytes, nursery: trio.Nursery) -> None:
         if not isinstance(received, str) or wire.size(received) > wire.FRAME_BYTES:

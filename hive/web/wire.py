@@ -11,7 +11,8 @@ From the client:
             the event's own, of a stream that of its snapshot
     sub     lane, at? [n, boot]; open a lane, or ask again after a gap
     unsub   lane; close a lane
-    cmd     id, name, args {}, expect {}; change something, idempotent by id (128 bit, hexadecimal)
+    cmd     id, name, args {}, expect {state?}; change something, idempotent by id (128 bit, hexadecimal);
+            refused as a conflict where the message in `args` is not in that state by then
     part    id, n, text, last; piece n, from 0, of a long body that a later cmd names by
             `args.body_parts = id`; piece 0 begins anew
     get     id, what, args {}; read-only detail
@@ -71,8 +72,14 @@ ENVELOPE_BYTES: Final = 1024
 ITEM_BYTES: Final = 64 * 1024
 """One event or one row of a snapshot."""
 
-LONGEST_TEXTS: Final = (8 * 1024, 1024, 64)
+LONGEST_TEXTS: Final = (8 * 1024, 1024, 64, 1)
 """Characters of a text and entries of a list in an item: the first, then what is tried if that is long."""
+
+SHALLOW_TEXTS: Final = 64
+"""The same near the top, where events and rows have their own fields: never less than this."""
+
+DEEPEST: Final = 8
+"""So many lists in lists, and what lies deeper in an item that has to be cut is left out."""
 
 SNAPSHOT_ROWS: Final = 500
 JOURNAL: Final = "j"
@@ -135,13 +142,18 @@ def fitting(items: Sequence[str], most: int, start: int = 0) -> int:
     return min(len(items), start + most)
 
 
-def _cut(value: object, longest: int) -> object:
+def _cut(value: object, longest: int, depth: int = 0) -> object:
+    """The value with nothing longer than that in it, but for the fields of an event or a row."""
+    shallow = max(longest, SHALLOW_TEXTS)
+    if depth >= DEEPEST and not isinstance(value, str):
+        return None
     match value:
         case str():
-            return value[:longest]
+            return value[: longest if depth > 2 else shallow]  # noqa: PLR2004 - [n, at, type, {field: text}]
         case Mapping():
-            return {name: _cut(entry, longest) for name, entry in islice(value.items(), longest)}
+            some = islice(value.items(), longest if depth > 1 else shallow)
+            return {name[:shallow]: _cut(entry, longest, depth + 1) for name, entry in some}
         case list() | tuple():
-            return [_cut(entry, longest) for entry in value[:longest]]
+            return [_cut(entry, longest, depth + 1) for entry in value[: longest if depth else shallow]]
         case _:
             return value
