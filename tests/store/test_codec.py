@@ -135,7 +135,7 @@ def test_every_command_names_an_answer_that_json_can_say(name: str) -> None:
     """Otherwise its answer could not be repeated."""
     assert answer_type(COMMANDS[name]) is not None
     with pytest.raises(Malformed):
-        structure(answer_type(COMMANDS[name]), {"never": object})
+        structure(answer_type(COMMANDS[name]), object)
 
 
 def test_a_digest_tells_commands_apart_by_name_and_content() -> None:
