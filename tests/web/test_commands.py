@@ -281,10 +281,11 @@ def test_what_hive_fills_in_is_not_the_clients_to_say(tmp_path: Path) -> None:
 
     async def tell(world: World) -> None:
         assert await refusal(world, "agent.pause", agent="iris", by="somebody else") == "malformed"
-        assert (await asked(world, "agent.pause", "p", agent="iris"))["result"] == ["iris"]
+        login = Login("ada", Role.OPERATOR, Via.PAGE)
+        assert (await asked(world, "agent.pause", "p", login=login, agent="iris"))["result"] == ["iris"]
         view = world.boot.store.reader.agent("iris")
         assert view is not None
-        assert [parked.detail for parked in view.parked] == ["by operator"]
+        assert [parked.detail for parked in view.parked] == ["by ada"]
 
     in_world(tmp_path, tell)
 
