@@ -6,23 +6,21 @@ only the next event is applied, and a snapshot replaces everything.
 
 import json
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from typing import Any, Final, NoReturn, cast
 
 from attrs import define, field
 
 from hive.actors import Ref
-from hive.protocol.events import MESSAGE_FIELDS, SENT_FIELDS
 from hive.protocol.verbs import Role
 from hive.store.sqlite import SqliteStore
+from hive.testing.mirror import Journal, Json
 from hive.web import wire
 from hive.web.connection import Connection
 from hive.web.lanes import Lane, Lanes
 from hive.web.login import Codes
 from hive.web.parts import Login, Powers, Via, WebParts
-
-Json = dict[str, Any]
 
 OPERATOR: Final = Login("operator", Role.OWNER, Via.PAGE)
 
@@ -59,8 +57,7 @@ def looking_parts(store: SqliteStore, wall: Callable[[], float]) -> WebParts:
 class Page:
     """What one client knows, and the event it has come to."""
 
-    messages: dict[str, Json] = field(factory=dict, init=False)
-    turns: dict[int, Json] = field(factory=dict, init=False)
+    journal: Journal = field(factory=Journal, init=False)
     log_id: str | None = field(default=None, init=False)
     at: tuple[int, int] | None = field(default=None, init=False)
     """The last event applied, and the boot that wrote it."""
@@ -72,6 +69,8 @@ class Page:
     """How the last connection opened: `resumed` or `snapshot`."""
 
     _connection: Connection | None = field(default=None, init=False)
+    _staged: list[tuple[str, Sequence[Any]]] = field(factory=list, init=False)
+    """The rows of a snapshot on its way in."""
 
     def connect(self, parts: WebParts) -> None:
         """Open a connection, after what is remembered, and read what it has to say at once."""
@@ -83,7 +82,7 @@ class Page:
         """What a client that loses its connection now will come back with."""
         memory = Page()
         memory.log_id, memory.at = self.log_id, self.at
-        memory.messages, memory.turns = deepcopy(self.messages), deepcopy(self.turns)
+        memory.journal = deepcopy(self.journal)
         return memory
 
     @staticmethod
@@ -109,60 +108,25 @@ class Page:
                 self.log_id, self.how = frame["log_id"], frame["lanes"][wire.JOURNAL]
                 self.whole = self.how == "resumed"
             case {"op": "snap", "part": "begin"}:
-                self.messages, self.turns, self.at = {}, {}, (frame["n"], frame["boot"])
-            case {"op": "snap", "part": "rows", "kind": "messages"}:
-                self.messages.update((row["id"], row) for row in frame["rows"])
-            case {"op": "snap", "part": "rows", "kind": "turns"}:
-                self.turns.update((row["number"], row) for row in frame["rows"])
+                self._staged, self.at = [], (frame["n"], frame["boot"])
+            case {"op": "snap", "part": "rows"}:
+                self._staged.append((frame["kind"], frame["rows"]))
             case {"op": "snap", "part": "end"}:
-                self.whole = True
+                self.journal, self.whole = Journal.of(self._staged), True
             case {"op": "ev"}:
-                for n, at, type_, data, *_ in frame["e"]:
+                for event in frame["e"]:
                     assert self.at is not None
-                    assert n == self.at[0] + 1, f"event {n} after {self.at[0]}"
-                    self.at = n, data["boot"]
-                    self._apply(at, type_, data)
+                    assert event[0] == self.at[0] + 1, f"event {event[0]} after {self.at[0]}"
+                    self.at = event[0], event[3]["boot"]
+                    self.journal.apply(event)
             case _:
                 pass
 
     def knows(self) -> Mapping[str, object]:
-        """All of it, in an order that does not depend on how it was learnt."""
-        turns = [{**turn, "messages": sorted(turn["messages"])} for _, turn in sorted(self.turns.items())]
-        return {"messages": sorted(self.messages.items()), "turns": turns}
+        """All of its mail and turns, in an order that does not depend on how it was learnt."""
+        said = self.journal.said(0.0)
+        return {"messages": said["messages"], "turns": said["turns"]}
 
     def holders(self, message: str) -> list[int]:
         """The turns that hold or held a message, by what is known here."""
-        return [number for number, turn in self.turns.items() if message in turn["messages"]]
-
-    def _apply(self, at: float, type_: str, data: Json) -> None:
-        match type_.partition(".")[0]:
-            case "turn":
-                self._apply_turn(at, type_, data)
-            case "msg":
-                self._apply_message(at, type_, data)
-            case _:
-                pass
-
-    def _apply_turn(self, at: float, type_: str, data: Json) -> None:
-        number = int(data["subject"])
-        if type_ == "turn.started":
-            fresh: Json = {"ended_at": None, "outcome": None, "error": "", "text": "", "stop": None}
-            given = {"agent": data["agent"], "messages": list(data["messages"])}
-            self.turns[number] = {"number": number, "started_at": at, **given, **fresh}
-        elif type_ == "turn.stop":
-            self.turns[number] |= {"stop": data["how"]}
-        elif type_ == "turn.ended":
-            self.turns[number] |= {"ended_at": at, **{key: data[key] for key in ("outcome", "error", "text")}}
-
-    def _apply_message(self, at: float, type_: str, data: Json) -> None:
-        key, change = data["subject"], {name: data[name] for name in MESSAGE_FIELDS}
-        if type_ == "msg.sent":
-            # A note that nobody has taken yet is renewed under its id, and keeps its age.
-            kept = self.messages.get(key, {"at": at, "read": False})
-            sent = {name: data[name] for name in SENT_FIELDS}
-            self.messages[key] = {"id": key, **change, **sent, "at": kept["at"], "read": kept["read"]}
-            return
-        self.messages[key] |= change
-        if type_ == "msg.claimed" and data["turn"] is not None:
-            held = self.turns[data["turn"]]["messages"]
-            held += [] if key in held else [key]
+        return [number for number, turn in self.journal.turns.items() if message in turn["messages"]]

@@ -244,7 +244,7 @@ class Onlooker:
             elif row.type in {"msg.seen", "msg.done"} and row.subject not in self.claimed:
                 self.wrong.append(f"the journal shows {row.subject} as {row.type}")
         self.page.read()
-        for message in self.page.messages.values():
+        for message in self.page.journal.messages.values():
             if is_delivered(message) and not self.page.holders(message["id"]):
                 self.wrong.append(f"the page shows {message['id']} as {message['state']}")
         to_agents = (row for row in rows if row.type.startswith("msg.") and row.agent != "operator")

@@ -54,8 +54,8 @@ class Visitor:
         """Read until a message is done and its turn over."""
 
         def is_over(page: Page) -> bool:
-            return page.messages.get(message, {}).get("state") == "done" and all(
-                turn["ended_at"] is not None for turn in page.turns.values()
+            return page.journal.messages.get(message, {}).get("state") == "done" and all(
+                turn["ended_at"] is not None for turn in page.journal.turns.values()
             )
 
         await self.read(self.page, is_over)
@@ -117,7 +117,7 @@ async def come_back(visitor: Visitor, *, kept: bool) -> str:
             fresh = await visitor.fresh()
             await visitor.catch_up(fresh)
     assert page.knows() == fresh.knows()
-    assert visitor.acknowledged <= page.messages.keys()
+    assert visitor.acknowledged <= page.journal.messages.keys()
     return how
 
 

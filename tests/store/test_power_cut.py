@@ -163,7 +163,7 @@ def come_back(desk: Desk, history: History, chance: Random) -> list[str]:
     for page in pages:
         page.read()
         assert page.knows() == fresh.knows()
-        assert {*history.acknowledged, after_the_cut} <= page.messages.keys()
+        assert {*history.acknowledged, after_the_cut} <= page.journal.messages.keys()
     return [page.how for page in pages]
 
 
