@@ -141,7 +141,16 @@ def _watched(scope: Scope, receive: Receive, send: Send) -> tuple[Receive, Send]
             return
         over = message["type"] == "http.response.body" and not message.get("more_body", False)
         await send(message)
-        if over:
+        if over or _holds_answer(message.get("body", b"")):
             delivery.arrived()
 
     return hear, say
+
+
+def _holds_answer(piece: bytes) -> bool:
+    """Whether this piece of an event stream holds what was asked for, and not only what was said meanwhile.
+
+    Clients hang up as soon as they have it, and do not wait for the stream to end.
+    """
+    lines = (line.removeprefix(b"data:").strip() for line in piece.splitlines() if line.startswith(b"data:"))
+    return any(line and "method" not in orjson.loads(line) for line in lines)

@@ -37,7 +37,7 @@ class Delivery:
             raise
 
     def arrived(self) -> None:
-        """The whole answer has been written.  That its client leaves now is how HTTP ends."""
+        """The answer has been written.  That its client leaves now is how HTTP ends."""
         self._handed_over = True
         self._if_lost.clear()
 
