@@ -92,6 +92,31 @@ async def test_a_client_holds_mail_by_a_lease_until_it_says_done(house: "House",
     assert (ok, era) == (False, era), text
 
 
+@pytest.mark.parametrize("own_socket", [False, True])
+async def test_a_client_beside_a_running_turn_takes_leases_and_nothing_of_the_turns(
+    house: "House", era: str, own_socket: bool
+) -> None:
+    """By its token or by the socket alone: what it took outlives the turn, and the turn never held it."""
+    session = await house.begin_with("iris", "the turn's")
+    await house.mail("iris", "the client's")
+    token = None if own_socket else "iris-token"
+    async with house.client("iris", token, era=era, own_socket=own_socket) as iris:
+        got = house.said(await iris.call_tool("recv", {"max": 5}))
+        assert session.turn is not None
+        turn = house.store.reader.turn(session.turn)
+        await house.store.submit(EndTurn(session.turn, Outcome.OK)).outcome()
+        after = house.states("iris")
+        house.said(await iris.call_tool("ack", {"message": "#2"}))
+
+    assert turn
+    assert "1 message; no more waiting. Held for you for 5 min" in got
+    assert "the client's" in got
+    assert [house.number(message) for message in turn.messages] == [1]
+    assert session.unconfirmed == set()
+    assert after == ["done", "claimed"]
+    assert house.states("iris") == ["done", "done"]
+
+
 async def test_a_client_gives_mail_back(house: "House", era: str) -> None:
     """`release` makes it wait again, uncharged."""
     await house.mail("iris", "not now")

@@ -14,13 +14,14 @@ from mcp.client.subscriptions import ResourcesListChanged
 
 from hive.mcp.app import EndpointApp
 from hive.mcp.desk import REPEATS, TOUCH_SECONDS, Call, Desk
-from hive.mcp.identity import Caller
+from hive.mcp.identity import Caller, token_hash
 from hive.mcp.parts import McpParts
 from hive.mcp.server import Incarnation
 from hive.mcp.sessions import SESSIONS
 from hive.mcp.subscriptions import LISTENERS
 from hive.mcp.tools import ToolSpec
-from tests.mcp.test_bad_input import HEADERS, INITIALIZE
+from hive.protocol.commands import SetClientToken
+from tests.mcp.test_bad_input import ENVELOPE, HEADERS, INITIALIZE, MODERN
 from tests.mcp.test_stdio import opened
 
 if TYPE_CHECKING:
@@ -44,9 +45,11 @@ class Opener:
         assert answer.status_code == 200, answer.text
         return str(answer.headers["mcp-session-id"])
 
-    async def ask(self, session: str, message: dict[str, Any] = LISTING) -> int:
-        """Make a request in a session; the status of its answer."""
-        answer = await self.http.post(self.url, json=message, headers={**HEADERS, "mcp-session-id": session})
+    async def ask(self, session: str | None, message: dict[str, Any] = LISTING) -> int:
+        """Make a request in a session, or on the newer wire without one; the status of its answer."""
+        headers = HEADERS | {"mcp-session-id": session} if session else MODERN | {"mcp-method": "tools/list"}
+        asked = message if session else {**message, "params": {"_meta": ENVELOPE}}
+        answer = await self.http.post(self.url, json=asked, headers=headers)
         return answer.status_code
 
 
@@ -224,6 +227,34 @@ async def test_the_bridge_opens_another_session_when_its_own_was_taken_away(hous
         assert "You are iris" in await program.call("whoami")
 
     assert program.told in ([], ["hive answers again."]) or len(program.told) == 2
+
+
+@pytest.mark.parametrize("wire", ["legacy", "2026-07-28"])
+async def test_a_token_that_was_rotated_opens_nothing_any_more(house: "House", wire: str) -> None:
+    """Not even a session that was opened with it, which goes on under the new one."""
+    async with opener(house, "iris") as old, house.http("new-token") as http:
+        new = Opener(http, old.url)
+        session = await old.open() if wire == "legacy" else None
+        before = await old.ask(session)
+        await house.perform(SetClientToken("iris", token_hash("new-token")))
+        after = [await old.ask(session), await new.ask(session)]
+
+    assert [before, *after] == [200, 401, 200]
+
+
+async def test_a_token_dies_with_its_process_in_its_open_sessions_too(house: "House") -> None:
+    """Nothing is left behind that could act for the turn."""
+    cli = await house.begin_with("iris", "go")
+    async with house.http(cli.token) as http:
+        its = Opener(http, house.url("iris"))
+        session = await its.open()
+        before = await its.ask(session)
+        house.parts.sessions.end(cli)
+        after = [await its.ask(session), await its.ask(None)]
+    async with opener(house, "iris") as client:
+        stolen = await client.ask(session)
+
+    assert [before, *after, stolen] == [200, 401, 401, 404]
 
 
 # --- the newer wire, which knows no sessions ---------------------------------------------------------

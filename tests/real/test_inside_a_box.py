@@ -54,7 +54,8 @@ async def hive_in(directory: Directory) -> AsyncIterator[Running]:
             yield running
         finally:
             # The hive did not start this box, so it is not the hive's to take down.
-            await running.driver.kill("iris")
+            with trio.move_on_after(SECONDS, shield=True):
+                await running.driver.kill("iris")
 
 
 async def run(running: Running, argv: list[str], stdin: str = "") -> str:
