@@ -16,7 +16,8 @@ import trio
 
 from hive import config
 from hive.actors.protocol import BROKER, Perform
-from hive.app.compose import Running, run_hive
+from hive.app.compose import run_hive
+from hive.app.running import Running
 from hive.directory import Directory, locked
 from hive.protocol.commands import AddAgent, Settings
 from hive.protocol.mail import Kind, Provenance, State
