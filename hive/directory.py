@@ -9,7 +9,7 @@ import os
 import shutil
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from attrs import frozen
@@ -103,7 +103,8 @@ class Directory:
 
     def clear(self) -> None:
         """Remove what only a running daemon needs, wherever it lies."""
-        shutil.rmtree(self.run)
+        with suppress(FileNotFoundError):  # whoever tidies /tmp was here first
+            shutil.rmtree(self.run)
 
 
 def _check_ours(path: Path) -> None:

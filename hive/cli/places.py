@@ -54,7 +54,7 @@ def has_hive(place: Place) -> bool:
 def place_that_runs(candidates: Sequence[Place]) -> tuple[Place, int] | None:
     """The first of the places where a daemon runs, and its process."""
     for place in candidates:
-        with suppress(PermissionError):
+        with suppress(PermissionError, NotADirectoryError):
             if pid := holder(Directory(place.directory)):
                 return place, pid
     return None

@@ -125,7 +125,7 @@ class SubprocessDriver:
         mark = f"{self.directory.absolute()}:{agent}:{os.getpid()}:{self._starts}"
         # Not through Trio: "die with your parent" means the thread that made it, and Trio's threads end.
         leader = subprocess.Popen(
-            self._leader_command(),
+            self._leader_command(os.getpid()),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -139,10 +139,13 @@ class SubprocessDriver:
         self._running[agent] = _Running(box, f"{MARK}={mark}", leader, stat.identity)
         return box
 
-    def _leader_command(self) -> list[str]:
-        sleep = ["sleep", "infinity"]
+    def _leader_command(self, parent: int) -> list[str]:
         setpriv = shutil.which("setpriv", path=self.path)
-        return sleep if setpriv is None else [setpriv, "--pdeathsig", "KILL", *sleep]
+        if setpriv is None:
+            return ["sleep", "infinity"]
+        # A parent that died before it was watched is never missed: hence the look, once it is.
+        watched = f'[ "$PPID" = {parent} ] && exec sleep infinity'
+        return [setpriv, "--pdeathsig", "KILL", "sh", "-c", watched]
 
     def _make(self, agent: str) -> Box:
         state = self.directory / "agents" / agent / "state"

@@ -6,7 +6,7 @@ lease's extension or a moment's waiting, never a message.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import trio
 from attrs import define, field, frozen
@@ -29,7 +29,14 @@ TOUCH_SECONDS = 1.0
 """Between two records that a client was here: its leases last minutes."""
 
 REPEATS = 64
-"""Unread answers kept for one credential."""
+"""Unread answers kept for one turn, or for one client."""
+
+REPEAT_SECONDS = 60.0
+"""So long a client's identical request is taken for a repetition; within a turn there is no such limit."""
+
+
+Unread: TypeAlias = dict[str, tuple[str, float]]
+"""Answers that could not be handed over and when that was, by the digest of their requests."""
 
 
 @define(eq=False)
@@ -39,7 +46,7 @@ class Desk:
     parts: McpParts
     _waiters: dict[tuple[str, str], trio.Event] = field(factory=dict, init=False)
     _touched: dict[tuple[str, str], float] = field(factory=dict, init=False)
-    _unread: dict[tuple[str, bool], tuple[str, dict[str, str]]] = field(factory=dict, init=False)
+    _unread: dict[tuple[str, bool], tuple[str, Unread]] = field(factory=dict, init=False)
 
     @property
     def reader(self) -> Reader:
@@ -104,15 +111,17 @@ class Desk:
     def keep_unread(self, caller: Caller, digest: str, answer: str) -> None:
         """Keep an answer that could not be handed over, for whoever asks the same again in the same turn."""
         kept = self._unread_of(caller)
-        kept[digest] = answer
+        kept[digest] = answer, trio.current_time()
         while len(kept) > REPEATS:
             del kept[next(iter(kept))]
 
     def take_unread(self, caller: Caller, digest: str) -> str | None:
         """The answer to an identical request of the same turn that was not handed over, once."""
-        return self._unread_of(caller).pop(digest, None)
+        answer, at = self._unread_of(caller).pop(digest, (None, 0.0))
+        late = caller.turn is None and trio.current_time() - at > REPEAT_SECONDS
+        return None if late else answer
 
-    def _unread_of(self, caller: Caller) -> dict[str, str]:
+    def _unread_of(self, caller: Caller) -> Unread:
         """The unread answers of this turn; those of the turn before are nobody's any more."""
         seat, turn = (caller.agent, caller.client), f"{caller.credential}/{caller.turn}"
         if seat not in self._unread or self._unread[seat][0] != turn:

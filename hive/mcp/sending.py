@@ -135,13 +135,17 @@ def once_for(call: Call, key: str | None, digest: str) -> Once | None:
     if key is not None:
         return Once(f"{who}/key", key, digest)
     if call.tool_use is not None:
-        return Once(f"{who}/tool-use", call.tool_use, digest)
+        return Once(f"{who}/tool-use", fingerprint(call.tool_use), digest)
     if call.mcp_session is not None and call.request is not None:
-        return Once(f"{who}/request", f"{call.mcp_session}/{call.request}", digest)
+        return Once(f"{who}/request", fingerprint(call.mcp_session, call.request), digest)
     return None
+
+
+def fingerprint(*content: object) -> str:
+    """Of what clients make up: their ids may be of any length, and JSON spells what no text may hold."""
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 def digest_of(command: Send) -> str:
     """A fingerprint of what somebody meant to send."""
-    content = [command.kind, command.to, command.body, command.in_reply_to, command.label]
-    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+    return fingerprint(command.kind, command.to, command.body, command.in_reply_to, command.label)

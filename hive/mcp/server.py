@@ -4,11 +4,11 @@ The rule kept here: who calls is read from the HTTP request of this very message
 text of an error of ours reaches a client.
 """
 
+import json
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-import orjson
 import trio
 from attrs import define, field
 from mcp import types
@@ -142,7 +142,7 @@ class Incarnation:
             delivery=scope[DELIVERY_ENTRY],
             stopping=scope[STOPPING_ENTRY],
             mcp_session=mcp_session,
-            request=orjson.dumps(context.request_id).decode() if mcp_session else None,
+            request=json.dumps(context.request_id) if mcp_session else None,
             tool_use=tool_use,
             context=context,
         )

@@ -147,7 +147,9 @@ class SessionManager(StreamableHTTPSessionManager):
     async def _make_room(self, seats: _Seats, scope: Scope) -> None:
         idle = [session for session, seat in seats.items() if not seat.requests]
         for session in idle[: max(0, len(seats) - SESSIONS)]:
-            await self._end(session, seats.pop(session), scope)
+            # Looked at again: while we said goodbye to another one, this one may have been used or ended.
+            if session in seats and not seats[session].requests:
+                await self._end(session, seats.pop(session), scope)
 
     async def _end(self, session: str, seat: _Seat, scope: Scope) -> None:
         """Say goodbye in the client's place."""

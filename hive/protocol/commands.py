@@ -188,7 +188,7 @@ class StopAgent(Command[tuple[str, ...]]):
 
 @frozen
 class StartAgent(Command[tuple[str, ...]]):
-    """Bring boxes up again that were stopped.  Answers the names it changed."""
+    """Let boxes come up again that were stopped, each with its next turn.  Answers the names it changed."""
 
     agent: str | None
     by: str = "operator"

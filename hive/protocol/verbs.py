@@ -310,7 +310,13 @@ VERBS: tuple[Verb, ...] = (
         wire="agent.stop",
         details="A running turn is interrupted and its mail requeued.",
     ),
-    Verb("start", "bring a stopped agent's box up again", "agents", _ONE_OR_ALL, wire="agent.start"),
+    Verb(
+        "start",
+        "let a stopped agent's box come up again, with its next turn",
+        "agents",
+        _ONE_OR_ALL,
+        wire="agent.start",
+    ),
     Verb("kick", "wake an agent now, ending a backoff", "agents", _ONE_OR_ALL, wire="agent.kick"),
     Verb(
         "cancel",

@@ -19,6 +19,7 @@ from hive.protocol.errors import HiveRefusal
 from hive.protocol.limits import Limits
 from hive.protocol.views import JournalRow, StreamView
 from hive.store.once import check_expectation, recall, remember
+from hive.store.texts import storable
 from hive.store.transaction import Transaction
 
 Handler: TypeAlias = Callable[[Transaction, Command[object]], object]
@@ -139,8 +140,9 @@ class Committer:
 
     def _perform(self, tx: Transaction, asked: Asked) -> Answer | Failure:
         """Carry out one command, or leave no trace of it but its refusal."""
-        journal, stream = len(tx.journal_rows), len(tx.stream_rows)
-        tx.command_key = asked.once.key if asked.once else None
+        before = tx.appended()
+        # Else the row that tells of the refusal could not be written either.
+        tx.command_key = asked.once.key if asked.once and storable(asked.once.key) else None
         self.db.execute("SAVEPOINT command")
         try:
             answer = self._answer(tx, asked)
@@ -150,7 +152,7 @@ class Committer:
                 raise
             self.db.execute("ROLLBACK TO command")
             self.db.execute("RELEASE command")
-            del tx.journal_rows[journal:], tx.stream_rows[stream:]
+            tx.take_back(before)
             _record(tx, asked, error)
             return Failure(error)
         self.db.execute("RELEASE command")

@@ -11,7 +11,10 @@ from hive.protocol.names import OPERATOR
 from hive.store.transaction import Transaction
 
 MEMORY_SECONDS = 600.0
-"""So long after an agent was given mail, what comes from its own token or socket counts as caused by it."""
+"""So long after an agent was given mail, what comes from its own token or socket counts as caused by it.
+
+Not a setting: shorter would let a command that sleeps begin chains of its own.
+"""
 
 TRUSTED = frozenset({Provenance.OPERATOR, Provenance.SYSTEM})
 

@@ -51,7 +51,10 @@ def check_expectation(tx: Transaction, once: Once) -> None:
         return
     row = message(tx, once.expected.message)
     if row["state"] != once.expected.state:
-        raise Conflict(f"the message is {row['state']} by now")
+        raise Conflict(
+            f"{row['id']} is {row['state']} by now, not {once.expected.state[:40]!r}; nothing was done."
+            " Look at it again before you decide."
+        )
 
 
 def keep_answer(_tx: Transaction, command: KeepAnswer) -> dict[str, object]:

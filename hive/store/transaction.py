@@ -36,6 +36,9 @@ class Transaction:
 
     journal_rows: list[JournalRow] = field(default=Factory(list))
     stream_rows: list[tuple[str, StreamView]] = field(default=Factory(list))
+    _columns: list[tuple[Parameter, ...]] = field(default=Factory(list), init=False)
+    """The journal rows once more, as they are written."""
+
     _journaled: int | None = field(default=None, init=False)
     """Number of the last journal row before this transaction, once it has been asked for."""
 
@@ -53,26 +56,43 @@ class Transaction:
         return self.db.execute(sql, parameters).fetchall()
 
     def journal(self, type_: str, agent: str | None, subject: str | int | None, **data: object) -> None:
-        """Append a journal row; it is published after the commit."""
+        """Append a journal row; it is published after the commit.
+
+        Raises where the row could not be written, so that this fails its command and not the batch.
+        """
         if self._journaled is None:
-            row = self.row("SELECT seq FROM sqlite_sequence WHERE name = 'journal'")
-            self._journaled = 0 if row is None else row["seq"]
+            last = self.row("SELECT seq FROM sqlite_sequence WHERE name = 'journal'")
+            self._journaled = 0 if last is None else last["seq"]
         name = None if subject is None else str(subject)
+        _words(agent, name, self.command_key)
         seq = self._journaled + len(self.journal_rows) + 1
-        self.journal_rows.append(
-            JournalRow(seq, self.boot, self.now, type_, agent, name, data, self.command_key)
-        )
+        row = JournalRow(seq, self.boot, self.now, type_, agent, name, data, self.command_key)
+        self._columns.append((seq, self.boot, self.now, type_, agent, name, self.command_key, _json(data)))
+        self.journal_rows.append(row)
 
     def write_journal(self) -> None:
         """Write the rows that have been appended: the last thing before the commit."""
         self.db.executemany(
             "INSERT INTO journal (seq, boot, at, type, agent, subject, command, data)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            [
-                (row.seq, row.boot, row.at, row.type, row.agent, row.subject, row.command, _json(row.data))
-                for row in self.journal_rows
-            ],
+            self._columns,
         )
+
+    def appended(self) -> tuple[int, int]:
+        """How many rows have been appended so far, to the journal and to streams."""
+        return len(self.journal_rows), len(self.stream_rows)
+
+    def take_back(self, appended: tuple[int, int]) -> None:
+        """Forget what has been appended since: the command that did it was refused."""
+        journal, stream = appended
+        del self.journal_rows[journal:], self._columns[journal:], self.stream_rows[stream:]
+
+
+def _words(*texts: str | None) -> None:
+    """Raise `UnicodeEncodeError` for half a surrogate pair, which no column takes."""
+    for text in texts:
+        if text is not None:
+            text.encode()
 
 
 def _json(data: Mapping[str, object]) -> str:

@@ -96,7 +96,7 @@ class TestSubprocess(DriverContract):
     def test_a_daemon_that_is_killed_takes_its_leaders_along(self, tmp_path: Path) -> None:
         """Where the machine has setpriv, nobody has to clean up after a SIGKILL."""
         driver = SubprocessDriver(tmp_path)
-        if len(driver._leader_command()) == 2:
+        if len(driver._leader_command(1)) == 2:
             pytest.skip("no setpriv here")
         program = (
             "import sys, trio\nfrom pathlib import Path\n"
@@ -120,6 +120,14 @@ class TestSubprocess(DriverContract):
                 await gone(leader)
 
         trio.run(until_gone)
+
+
+def test_a_leader_whose_daemon_died_before_it_was_watched_leaves_by_itself(tmp_path: Path) -> None:
+    """A daemon may be killed between the fork and the moment from which its death is told."""
+    command = SubprocessDriver(tmp_path)._leader_command(parent=os.getppid())
+    if len(command) == 2:
+        pytest.skip("no setpriv here")
+    assert subprocess.run(command, check=False, timeout=60).returncode != 0
 
 
 def test_leftovers_are_killed_with_everything_they_started() -> None:

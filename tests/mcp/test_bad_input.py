@@ -140,6 +140,24 @@ async def test_half_a_surrogate_pair_is_no_text(
     assert house.errors == []
 
 
+@pytest.mark.parametrize("odd", ["\ud800", "x" * 100_000, {"of": ["any", 1]}, None])
+async def test_a_clients_own_ids_may_be_anything_json_can_spell(house: "House", odd: object) -> None:
+    """They make repetitions one message, and neither break the store nor are kept at their length."""
+    body = {"name": "send", "arguments": {"to": "rose", "body": "hello"}}
+    params = {**body, "_meta": {**ENVELOPE, "hive/toolUseId": odd}}
+    request = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params})
+    headers = {**MODERN, "mcp-method": "tools/call", "mcp-name": "send"}
+    async with house.http("iris-token") as http:
+        said = [
+            (await http.post(house.url("iris"), content=request, headers=headers)).json()["result"]
+            for _ in range(2)
+        ]
+
+    assert said[0] == said[1]
+    assert len(house.store.reader.mailbox("rose").mail) == 1
+    assert house.errors == []
+
+
 async def test_a_wrong_token_is_told_how_to_get_a_right_one(house: "House") -> None:
     """401 with the scheme to use; the same for a missing one."""
     async with house.http("wrong") as wrong, house.http() as missing:

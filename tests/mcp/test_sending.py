@@ -4,17 +4,19 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from hive.mcp.delivery import Delivery
-from hive.mcp.desk import Call, Desk
+from hive.mcp.desk import REPEAT_SECONDS, Call, Desk
 from hive.mcp.identity import Caller
-from hive.mcp.sending import NotifyArguments, SendArguments, notify, once_for, send
+from hive.mcp.sending import NotifyArguments, SendArguments, fingerprint, notify, once_for, send
 from hive.protocol.commands import Once
 
 if TYPE_CHECKING:
     from mcp.types import RequestParamsMeta
 
     from hive.agents.tokens import CliSession
+    from hive.mcp.parts import McpParts
     from tests.mcp.conftest import House
 
 MAIL = {"to": "rose", "body": "only once"}
@@ -96,9 +98,13 @@ async def test_the_same_key_of_another_agent_is_another_key(house: "House") -> N
         (
             None,
             {"tool_use": "u", "mcp_session": "s", "request": "1"},
-            Once("mcp/iris/client/tool-use", "u", "d"),
+            Once("mcp/iris/client/tool-use", fingerprint("u"), "d"),
         ),
-        (None, {"mcp_session": "s", "request": '"1"'}, Once("mcp/iris/client/request", 's/"1"', "d")),
+        (
+            None,
+            {"mcp_session": "s", "request": '"1"'},
+            Once("mcp/iris/client/request", fingerprint("s", '"1"'), "d"),
+        ),
         (None, {"request": "1"}, None),
         (None, {}, None),
     ],
@@ -185,3 +191,18 @@ async def test_only_the_latest_lost_answers_are_kept(house: "House") -> None:
 
     assert desk.take_unread(caller, "0") is None
     assert desk.take_unread(caller, "99") == "answer"
+
+
+def test_a_client_that_says_the_same_again_much_later_means_it() -> None:
+    """A repetition of what nobody read comes soon; a client has no turn that would end."""
+
+    async def story() -> None:
+        desk, caller = Desk(cast("McpParts", None)), Caller("iris", "agent")
+        desk.keep_unread(caller, "a", "answer")
+        await trio.sleep(REPEAT_SECONDS)
+        assert desk.take_unread(caller, "a") == "answer"
+        desk.keep_unread(caller, "a", "answer")
+        await trio.sleep(REPEAT_SECONDS + 1)
+        assert desk.take_unread(caller, "a") is None
+
+    trio.run(story, clock=MockClock(autojump_threshold=0))

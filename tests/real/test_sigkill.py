@@ -246,7 +246,9 @@ async def resume(place: Place) -> None:
     """Ten interruptions in a row park an agent, and rightly so: let them all go on."""
     async with connected((place,)) as client:
         await client.greet()
-        await client.command("agent.resume", {"agent": None}, secrets.token_hex(16))
+        await client.command(
+            "agent.resume", {"agent": None, "reasons": ["interrupted"]}, secrets.token_hex(16)
+        )
 
 
 async def repeat(load: Load) -> None:

@@ -353,6 +353,19 @@ def test_nobody_passes_the_line_where_it_would_have_to_be_asked(desk: "Desk", se
     assert min(enough) in range(max(1, len(line)), len(names) + 1)
 
 
+def test_who_waited_for_a_slot_no_longer_says_so_once_more_turns_may_run(desk: "Desk") -> None:
+    """A daemon that is started again with a higher limit tells nobody: whoever looks finds out."""
+    desk.adjust(max_running_turns=1)
+    desk.send("operator", "boss")
+    desk.send("operator", "iris")
+    desk.begin("boss")
+    assert isinstance(desk.do(BeginTurn("iris", 1)), NotBegun)
+    assert desk.parked("iris") == {"slot"}
+    desk.adjust(max_running_turns=2)
+    desk.begin("iris")
+    assert desk.parked("iris") == set()
+
+
 @pytest.mark.parametrize("what", ["a note that rides along", "delayed mail", "blocked mail"])
 def test_what_wakes_nobody_holds_up_nobody(desk: "Desk", what: str) -> None:
     """The line is made of deliverable mail only, however old the rest is."""
