@@ -351,7 +351,7 @@ if name == os.environ.get("SLEEPS"):
 sys.exit(4 if name == os.environ.get("FAILS") else 0)
 """
 FAST = ["ruff check", "ruff format", "mypy", "flake8", "pytest -m not slow and not real"]
-REST = ["coverage run -m pytest", "coverage_ratchet", "pytest -m slow or real"]
+REST = ["coverage run -m pytest", "coverage_ratchet", "pytest -n 2 -m slow", "pytest -m slow or real"]
 
 
 @pytest.fixture
@@ -399,7 +399,7 @@ def test_everything_is_run_when_asked(
     ran = checks.run(*arguments, **environment)
     assert ran.code == 0
     assert_ran(ran, FAST + REST)
-    assert [line.endswith(" 3") for line in layers(ran)] == [False] * 5 + [True] * 2 + [False]
+    assert [line.endswith(" 3") for line in layers(ran)] == [False] * 5 + [True] * 2 + [False] * 2
 
 
 def test_the_run_of_ci_requires_everything(checks: Checkout) -> None:

@@ -320,7 +320,7 @@ def test_whatever_dies_during_a_rebuild_the_message_drives_a_turn(victim: str, c
 def test_whatever_dies_at_any_step_of_a_rebuild_the_message_drives_a_turn(
     victim: str, case: Case, seed: int
 ) -> None:
-    """Every part, at every step, under many seeds."""
+    """Every part, at every step; two cases that share their steps take turns: two seeds see all of both."""
     sweep(case, seed, victim, *case.slow_steps(seed))
 
 
