@@ -29,6 +29,11 @@ First things to type:
 """
 
 
+LONGEST_SECONDS = 31 * 24 * 3600.0
+LARGEST = 2**63
+"""SQLite's integers end here."""
+
+
 class Parser(argparse.ArgumentParser):
     """A parser whose complaints are one sentence and the status for wrong usage."""
 
@@ -46,6 +51,20 @@ def spelled(argument: Argument) -> str:
     return value if argument.required else f"[{value}]"
 
 
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 <= seconds <= LONGEST_SECONDS:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and {LONGEST_SECONDS:.0f} seconds")
+    return seconds
+
+
+def _whole(text: str) -> int:
+    number = int(text)
+    if not 0 <= number < LARGEST:
+        raise argparse.ArgumentTypeError(f"{text} is not a number hive has given")
+    return number
+
+
 def _add(parser: argparse.ArgumentParser, argument: Argument) -> None:
     name = argument.name if not argument.option else f"--{argument.name}"
     if argument.switch:
@@ -53,7 +72,7 @@ def _add(parser: argparse.ArgumentParser, argument: Argument) -> None:
         return
     options: dict[str, object] = {"help": argument.help, "default": argument.default}
     if argument.number:
-        options["type"] = float if argument.name == "seconds" else int
+        options["type"] = _seconds if argument.name == "seconds" else _whole
     if argument.choices:
         options["choices"] = argument.choices
     if argument.option:

@@ -245,23 +245,6 @@ class StoreContract:
             await store.submit(a_send("lena", "hello"), once).outcome()
             assert bodies(store.reader, "lena") == ["hello"]
 
-    async def test_a_command_that_cannot_be_written_down_fails_alone(self, tmp_path: Path) -> None:
-        """Its neighbours in the transaction hold, and the store goes on."""
-        async with self.running(tmp_path, World()) as store:
-            odd = [
-                store.submit(NoteFact("hive.warning", None, {"what": object()})),
-                store.submit(NoteFact("hive.warning", "\ud800")),
-                store.submit(a_send("iris", "x"), Once("operator", "\ud800", "d")),
-                store.submit(SetStatus("nobody", "x"), Once("operator", "\ud800", "d")),
-            ]
-            sound = store.submit(a_send("iris", "hello"))
-            for ticket in odd:
-                with pytest.raises(Exception):  # noqa: B017, PT011 - which one is its own affair
-                    await ticket.outcome()
-            await sound.outcome()
-            await done(store, a_send("iris", "again"))
-            assert bodies(store.reader, "iris") == ["hello", "again"]
-
     async def test_an_expectation_is_checked_where_nothing_can_come_between(self, tmp_path: Path) -> None:
         """Of two in one transaction that expect the same, the second is a conflict; a repeat is neither."""
         async with self.running(tmp_path, World()) as store:

@@ -94,6 +94,9 @@ def test_what_is_typed_is_understood(typed: list[str], expected: dict[str, objec
         ["spawn", "iris", "--backend", "x"],
         ["tail"],
         ["events", "--from", "x"],
+        ["events", "--from", "-1"],
+        ["mail", "iris", "--before", "9" * 30],
+        *(["send", "iris", "x", "--seconds", seconds] for seconds in ("nan", "-1", "inf", "1e300")),
     ],
 )
 def test_wrong_usage_is_one_complaint_and_the_usage(typed: list[str]) -> None:

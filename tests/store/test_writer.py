@@ -365,6 +365,29 @@ def test_journal_rows_bear_the_key_of_their_own_command(desk: Desk) -> None:
     assert [row.command for row in result.journal] == ["k1", None]
 
 
+@pytest.mark.parametrize(
+    ("command", "once"),
+    [
+        (NoteFact("hive.warning", None, {"what": object()}), None),
+        (NoteFact("hive.warning", "\ud800"), None),
+        (a_send("iris", "x"), Once("operator", "\ud800", "d")),
+        (SetStatus("nobody", "x"), Once("operator", "\ud800", "d")),
+    ],
+)
+def test_a_command_that_cannot_be_written_down_fails_alone(
+    desk: Desk, command: Command[object], once: Once | None
+) -> None:
+    """Its neighbours in the transaction hold, and the next transaction does not meet it again."""
+    sound = SetStatus("iris", "a")
+    asked = [Asked(command, once, command.promise), Asked(sound, None, sound.promise)]
+    result = desk.store._committer.commit(asked)
+    assert isinstance(result, Committed)
+    failed, held = result.outcomes
+    assert isinstance(failed, Failure)
+    assert not isinstance(held, Failure)
+    assert desk.reader.journal(0)[-1].data == {"text": "a"}
+
+
 def test_the_journal_has_no_hole_where_a_command_was_refused(desk: Desk) -> None:
     """What a refused command had journalled is gone, and its number goes to the next one."""
     before = desk.reader.journal(0)[-1].seq
