@@ -11,6 +11,8 @@ from pathlib import Path
 import trio
 from attrs import define
 
+from hive.directory import Directory
+
 
 @define(eq=False)
 class Daemon:
@@ -68,3 +70,4 @@ async def daemon_on(directory: Path) -> AsyncIterator[Daemon]:
         if daemon.process is not None and daemon.process.poll() is None:
             daemon.process.kill()
             daemon.process.wait()
+        Directory(directory).clear()

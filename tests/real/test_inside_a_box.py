@@ -57,6 +57,7 @@ async def hive_in(directory: Directory) -> AsyncIterator[Running]:
             # The hive did not start this box, so it is not the hive's to take down.
             with trio.move_on_after(SECONDS, shield=True):
                 await running.driver.kill("iris")
+            directory.clear()
 
 
 async def run(running: Running, argv: list[str], stdin: str = "") -> str:

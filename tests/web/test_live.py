@@ -57,8 +57,11 @@ async def a_hive(root: Path) -> AsyncIterator[Running]:
     directory.create()
     settings = config.Config(web=config.Listen(port=0), mcp=config.Listen(port=0))
     with locked(directory):
-        async with run_hive(directory, settings) as running:
-            yield running
+        try:
+            async with run_hive(directory, settings) as running:
+                yield running
+        finally:
+            directory.clear()
 
 
 def story(root: Path, tell: Callable[[Running], Any]) -> None:
