@@ -4,18 +4,13 @@ The rule kept here: whatever is shown as a fact was in the answer; nothing is gu
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 from hive.actors.protocol import HARNESS_PREFIX, agent_of
 from hive.cli.tables import age, flat, table
+from hive.protocol.wording import stamp
 
 Json = Mapping[str, Any]
-
-
-def clock(at: float) -> str:
-    """A wall-clock time of the person's own zone."""
-    return datetime.fromtimestamp(at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def status(data: Json, _width: int | None) -> str:
@@ -75,7 +70,7 @@ def _standing(one: Json) -> str:
         case "parked":
             until = one["parked_until"]
             return f"{one['recipient']} is parked ({one['parked_for']})" + (
-                "" if until is None else f" until {clock(until)}"
+                "" if until is None else f" until {stamp(until)}"
             )
         case "person":
             return f"{one['recipient']} is a person"
@@ -106,7 +101,7 @@ def heads(mail: Sequence[Json], width: int | None) -> str:
             one["from"],
             one["to"],
             one["state"] + ("" if one["to"] != "operator" or one["read"] else " *"),
-            clock(one["at"]),
+            stamp(one["at"]),
             one["head"],
         ]
         for one in mail
@@ -162,7 +157,7 @@ STEPS: Mapping[str, Callable[[Json], str]] = {
 
 def _step(row: Json) -> str:
     words = STEPS.get(row["type"])
-    return f"{clock(row['at'])}  {row['type'] if words is None else words(row['data'])}"
+    return f"{stamp(row['at'])}  {row['type'] if words is None else words(row['data'])}"
 
 
 def with_work(node: Json, agents_: Mapping[str, Json]) -> Json:
@@ -240,14 +235,14 @@ NOT_SHOWN = frozenset({"agent", "subject", "boot", "turn", "id"})
 def stream_line(agent_: str, at: float, type_: str, data: Json) -> str:
     """One line of `tail`."""
     words = flat(" ".join(str(value) for _, value in _told(data)))
-    return f"{clock(at)}  {agent_}  {type_:<9} {words}"
+    return f"{stamp(at)}  {agent_}  {type_:<9} {words}"
 
 
 def journal_line(number: int, at: float, type_: str, data: Json) -> str:
     """One line of `events`."""
     about = " ".join(str(data[name]) for name in ("agent", "subject") if data.get(name))
     words = flat(" ".join(f"{name}={value}" for name, value in _told(data)))
-    return f"{number:>7}  {clock(at)}  {type_:<16} {about}  {words}"
+    return f"{number:>7}  {stamp(at)}  {type_:<16} {about}  {words}"
 
 
 def _told(data: Json) -> Iterator[tuple[str, Any]]:

@@ -5,6 +5,7 @@ never stands where an identity belongs.
 """
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, tzinfo
 
@@ -16,13 +17,23 @@ MINUTE = 60
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 
+HORIZON = 366 * DAY
+"""A time further off is only told to be so: no clock of hive's is meant to be set so far ahead."""
+
+UNKNOWN = "an unknown time"
+"""Reads after `until`, `since` and `for`, and before `ago`."""
+
 NAMES_SHOWN = 8
 """How many of a list are named before the rest is counted."""
 
 
 def duration(seconds: float) -> str:
     """A length of time in its largest fitting unit, rounded down: `40 s`, `3 min`, `2 h`, `5 d`."""
-    whole = max(0, int(seconds))
+    if math.isnan(seconds):
+        return UNKNOWN
+    if seconds > HORIZON:
+        return "more than a year"
+    whole = int(max(0.0, seconds))
     for unit, size in (("d", DAY), ("h", HOUR), ("min", MINUTE)):
         if whole >= size:
             return f"{whole // size} {unit}"
@@ -32,11 +43,31 @@ def duration(seconds: float) -> str:
 def clock(at: float, now: float, zone: tzinfo | None = None) -> str:
     """A wall-clock time as `14:05`, with seconds when they matter and the date when it is another day's.
 
-    `zone` None means the machine's own.
+    `zone` None means the machine's own.  Whatever number comes has a wording: an answer that cannot be
+    worded would make what was accepted look refused.
     """
-    moment, today = (datetime.fromtimestamp(when, UTC).astimezone(zone) for when in (at, now))
+    if at - now > HORIZON:
+        return "more than a year from now"
+    moment, today = _moment(at, zone), _moment(now, zone)
+    if moment is None:
+        return UNKNOWN
     time = moment.strftime("%H:%M:%S" if abs(at - now) < MINUTE else "%H:%M")
-    return time if moment.date() == today.date() else f"{moment.date().isoformat()} {time}"
+    here = today is not None and moment.date() == today.date()
+    return time if here else f"{moment.date().isoformat()} {time}"
+
+
+def stamp(at: float, zone: tzinfo | None = None) -> str:
+    """A wall-clock time with its date and seconds, as lists show it; `zone` as for `clock`."""
+    moment = _moment(at, zone)
+    return UNKNOWN if moment is None else f"{moment.date().isoformat()} {moment.strftime('%H:%M:%S')}"
+
+
+def _moment(at: float, zone: tzinfo | None) -> datetime | None:
+    """None for what no calendar holds."""
+    try:
+        return datetime.fromtimestamp(at, UTC).astimezone(zone)
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def count(number: int, noun: str) -> str:

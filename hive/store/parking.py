@@ -1,6 +1,7 @@
 """Park reasons: a set of rows for each agent, each lifted by its own way out.
 
-The rule kept here: a timed reason always has an end, so none that only time lifts can hold for ever.
+The rule kept here: a timed reason always has an end within reach, so none that only time lifts can hold
+for ever.
 """
 
 import math
@@ -10,6 +11,10 @@ from hive.protocol.outcome import BACKOFF_FIRST_SECONDS, backoff_seconds
 from hive.protocol.parking import EXITS, Parked, Reason
 from hive.store.texts import mended
 from hive.store.transaction import Transaction
+
+PARKED_SECONDS = 31 * 24 * 3600.0
+"""The longest a timed reason holds before it is looked at again: no limit of a model lasts longer, and a
+wrong end must not park its agent for ever."""
 
 
 def reasons(tx: Transaction, agent: str) -> tuple[Parked, ...]:
@@ -54,7 +59,7 @@ def _end(tx: Transaction, agent: str, reason: Reason, until: float | None) -> fl
         row = tx.row("SELECT failures FROM agent WHERE name = ?", agent)
         return tx.now + backoff_seconds(row["failures"] if row else 1)
     # An end that is past already would have a refused agent ask again at once, and again.
-    return until if until > tx.now else tx.now + BACKOFF_FIRST_SECONDS
+    return min(until, tx.now + PARKED_SECONDS) if until > tx.now else tx.now + BACKOFF_FIRST_SECONDS
 
 
 RESET = {Reason.FAILING: "dead_in_a_row", Reason.INTERRUPTED: "interruptions"}

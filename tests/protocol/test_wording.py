@@ -1,14 +1,27 @@
 """The sentences of hive.protocol.wording, as tables."""
 
-from datetime import UTC
+import math
+from datetime import UTC, timedelta, timezone, tzinfo
 
 import pytest
+from hypothesis import given, strategies as st
 
 from hive.protocol.commands import Settings
 from hive.protocol.mail import Accepted, NotAccepted, SendAnswer, Standing
 from hive.protocol.parking import EXITS, Parked, Reason
 from hive.protocol.views import AgentView, TurnView
-from hive.protocol.wording import clock, count, describe_send, duration, listed, parking, why_sentence
+from hive.protocol.wording import (
+    HORIZON,
+    UNKNOWN,
+    clock,
+    count,
+    describe_send,
+    duration,
+    listed,
+    parking,
+    stamp,
+    why_sentence,
+)
 
 NOW = 1_800_000_000.0  # 2027-01-15 08:00:00 UTC
 SOON = NOW + 300.0
@@ -24,6 +37,11 @@ SOON = NOW + 300.0
         (3599, "59 min"),
         (7200, "2 h"),
         (200_000, "2 d"),
+        (HORIZON, "366 d"),
+        (HORIZON + 1, "more than a year"),
+        (math.inf, "more than a year"),
+        (-math.inf, "0 s"),
+        (math.nan, UNKNOWN),
     ],
 )
 def test_a_duration_is_told_in_its_largest_unit(seconds: float, words: str) -> None:
@@ -33,11 +51,50 @@ def test_a_duration_is_told_in_its_largest_unit(seconds: float, words: str) -> N
 
 @pytest.mark.parametrize(
     ("at", "words"),
-    [(SOON, "08:05"), (NOW + 5, "08:00:05"), (NOW - 86_400, "2027-01-14 08:00"), (NOW - 7200, "06:00")],
+    [
+        (SOON, "08:05"),
+        (NOW + 5, "08:00:05"),
+        (NOW - 86_400, "2027-01-14 08:00"),
+        (NOW - 7200, "06:00"),
+        (NOW + HORIZON, "2028-01-16 08:00"),
+        (NOW + HORIZON + 1, "more than a year from now"),
+        (1e12, "more than a year from now"),
+        (math.inf, "more than a year from now"),
+        (-1e12, UNKNOWN),
+        (math.nan, UNKNOWN),
+    ],
 )
 def test_a_time_of_day_has_a_date_only_when_it_is_not_today(at: float, words: str) -> None:
     """Seconds are shown within a minute of now, where they matter."""
     assert clock(at, NOW, UTC) == words
+
+
+def test_a_stamp_has_date_and_seconds_where_a_calendar_holds_the_time() -> None:
+    """For lists, in which every line is read by itself."""
+    assert stamp(NOW + 5, UTC) == "2027-01-15 08:00:05"
+    assert stamp(1e12, UTC) == UNKNOWN
+
+
+ANY = st.floats() | st.floats(-63e9, 254e9)
+"""Any number at all, and often one near the ends of the calendar."""
+
+
+@given(
+    at=ANY,
+    now=ANY | st.just(NOW),
+    zone=st.sampled_from([None, UTC, timezone(timedelta(hours=14)), timezone(timedelta(hours=-12))]),
+)
+def test_whatever_number_comes_has_a_short_wording(at: float, now: float, zone: tzinfo | None) -> None:
+    """Nobody's wrong number may keep an answer from being given."""
+    assert 0 < len(clock(at, now, zone)) <= len("more than a year from now")
+    assert 0 < len(stamp(at, zone)) <= len("2027-01-15 08:00:05")
+    assert 0 < len(duration(at)) <= len("more than a year")
+    accepted = Accepted("iris", 1, "m-a", 0, Standing.PARKED, "limit", at)
+    assert describe_send(SendAnswer((accepted,)), now, zone).startswith(
+        "accepted as #1 (m-a), iris is parked"
+    )
+    agent = AgentView("iris", Settings(), at, parked=(Parked(Reason.LIMIT, at, at),), next_due=at)
+    assert why_sentence(agent, now, zone).startswith("iris is ")
 
 
 def test_long_lists_are_counted() -> None:

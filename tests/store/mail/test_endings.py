@@ -18,6 +18,7 @@ from hive.protocol.commands import (
 from hive.protocol.mail import Kind, Mail, Priority, Provenance, State
 from hive.protocol.outcome import CONSEQUENCES, Outcome, Settlement, backoff_seconds
 from hive.protocol.parking import EXITS, Reason
+from hive.store.parking import PARKED_SECONDS
 
 if TYPE_CHECKING:
     from tests.store.mail.conftest import Desk
@@ -235,7 +236,17 @@ def test_backoff_grows_with_each_failure_in_a_row(desk: "Desk") -> None:
 
 @pytest.mark.parametrize(
     ("until", "wait"),
-    [(None, 5.0), (float("inf"), 5.0), (float("nan"), 5.0), (-100.0, 5.0), (1.0, 1.0), (90.0, 90.0)],
+    [
+        (None, 5.0),
+        (float("inf"), 5.0),
+        (float("nan"), 5.0),
+        (-100.0, 5.0),
+        (1.0, 1.0),
+        (90.0, 90.0),
+        (PARKED_SECONDS, PARKED_SECONDS),
+        (PARKED_SECONDS + 1.0, PARKED_SECONDS),
+        (1e12, PARKED_SECONDS),
+    ],
 )
 def test_a_rate_limit_lasts_as_long_as_the_service_says(
     desk: "Desk", until: float | None, wait: float
