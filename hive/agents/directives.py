@@ -3,6 +3,7 @@
 They are remote control, so the rule kept here is narrow: only lines beginning with `!` that open a body
 count.  The first other line ends the script, hence nothing quoted, fenced or forwarded is ever obeyed.  A
 script is carried out whole or not at all: whoever mistypes a line does not want the rest of it half done.
+So a body that is too long to come whole with its message, and comes as an attachment, is no script.
 
     !call hive/send {"to": "iris", "body": "hello"}     call one of hive's tools
     !sh wc -l *.py                                       run a command, where shells are allowed
@@ -13,9 +14,10 @@ script is carried out whole or not at all: whoever mistypes a line does not want
     !crash   !hang   !ignore-fold-in
 """
 
-import json
 import math
 from collections.abc import Callable, Mapping
+
+import orjson
 
 from hive.agents.events import ErrorClass
 from hive.agents.steps import (
@@ -80,8 +82,9 @@ def _call(rest: str) -> Step:
     if not name.startswith(SERVER) or name == SERVER:
         raise UnreadableError(f"name a tool as hive/TOOL, as in: {EXAMPLE}")
     try:
-        arguments = json.loads(written or "{}")
-    except json.JSONDecodeError as error:
+        arguments = orjson.loads(written or "{}")
+        orjson.dumps(arguments)  # what is nested deeper than can be sent would break the turn
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError) as error:
         raise UnreadableError(f"its arguments are not JSON on one line ({error})") from error
     if not isinstance(arguments, dict):
         raise UnreadableError(f"its arguments must be one JSON object, as in: {EXAMPLE}")

@@ -13,7 +13,7 @@ from hive.agents.directives import directives
 from hive.agents.steps import Note, Say, Step, Tell, Wrong
 from hive.protocol.commands import Settings
 from hive.protocol.errors import Malformed
-from hive.protocol.mail import Kind, Mail, Provenance
+from hive.protocol.mail import INLINE_BYTES, Kind, Mail, Provenance
 
 
 @frozen
@@ -63,6 +63,14 @@ def refusal(mail: Mail, wrong: Wrong) -> tuple[Step, ...]:
     return (said,) if mail.sender == mail.recipient else (Tell(mail.sender, text, mail.id), said)
 
 
+def _too_long(mail: Mail) -> str:
+    """Of an attachment only the beginning is at hand, cut wherever it happens to be."""
+    return (
+        f"It has {mail.size} bytes, and mail with a script may have {INLINE_BYTES}: of longer mail only the"
+        " beginning is at hand. Split it, or put it into a file and have that run: !sh sh FILE"
+    )
+
+
 def interpret(mail: Mail, settings: Settings, tables: Mapping[str, Rules]) -> tuple[Step, ...]:
     """The steps one message leads to: its directives if its sender may give any, else the rules.
 
@@ -70,6 +78,8 @@ def interpret(mail: Mail, settings: Settings, tables: Mapping[str, Rules]) -> tu
     """
     if mail.sender in settings.directives_from:
         told = directives(mail.body, allow_shell=settings.allow_shell)
+        if told and mail.attachment is not None:
+            told = Wrong((_too_long(mail),))
         if isinstance(told, Wrong):
             return refusal(mail, told)
         if told:

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 import trio
+from attrs import evolve
 
 from hive.agents.events import (
     ErrorClass,
@@ -18,12 +19,14 @@ from hive.agents.events import (
     TurnEvent,
     Used,
 )
+from hive.agents.rules import ANSWER
 from hive.agents.scripted import ScriptedBackend
 from hive.agents.shell import ShellAnswer
 from hive.agents.tokens import CliSession
 from hive.agents.tools import ToolAnswer, Tools
 from hive.containers.port import Box, BoxDown
 from hive.protocol.commands import Settings, Usage
+from hive.protocol.mail import INLINE_BYTES
 from hive.testing.backend_contract import BackendContract, one_turn, the_result
 from hive.testing.fake_tools import FakeShell, FakeTools
 from hive.testing.scripted_world import WALL, ScriptedWorld, mail, prompt
@@ -63,7 +66,10 @@ def test_a_script_is_carried_out_step_by_step() -> None:
     assert world.tools.calls == [("iris", "send", {"to": "juno"})]
 
 
-@pytest.mark.parametrize("bad", ["!error teapot", "!frobnicate", "!call hive/send {to: juno}", "!sh"])
+@pytest.mark.parametrize(
+    "bad",
+    ["!error teapot", "!frobnicate", "!call hive/send {to: juno}", "!call hive/send " + "[" * 3000, "!sh"],
+)
 def test_a_script_that_is_wrong_is_refused_whole_and_its_sender_told(bad: str) -> None:
     """Nothing of it is done, the turn ends well, and so the mail is neither lost nor tried again."""
     world = ScriptedWorld()
@@ -73,6 +79,27 @@ def test_a_script_that_is_wrong_is_refused_whole_and_its_sender_told(bad: str) -
     assert (agent, tool, sent["to"], sent["in_reply_to"]) == ("iris", "send", one.sender, one.id)
     assert bad.split(maxsplit=1)[0] in str(sent["body"])
     assert result == Result(str(sent["body"]))
+
+
+def test_a_script_too_long_to_come_whole_is_refused_whole_and_its_sender_told() -> None:
+    """What comes with an attachment is its beginning, cut anywhere: it is never carried out."""
+    world = ScriptedWorld()
+    script = "!call hive/whoami\n" * 500
+    whole = mail(7, script)
+    cut = evolve(whole, body=script[:600], size=len(script), attachment="ab" * 32)
+    *_, result = world.run(cut)
+    ((_, tool, sent),) = world.tools.calls
+    assert (tool, sent["to"], sent["in_reply_to"]) == ("send", whole.sender, whole.id)
+    for words in (f"{len(script)} bytes", f"{INLINE_BYTES}", "Split it", "!sh sh FILE"):
+        assert words in str(sent["body"])
+    assert result == Result(str(sent["body"]))
+
+
+def test_a_long_text_that_is_no_script_is_mail_like_any_other() -> None:
+    """Only its beginning is at hand, which the rules are content with."""
+    world = ScriptedWorld()
+    world.run(evolve(mail(7, "are you there? " * 40), size=6000, attachment="ab" * 32))
+    assert [sent["body"] for _, _, sent in world.tools.calls] == [ANSWER]
 
 
 def test_one_wrong_script_does_not_keep_others_from_being_carried_out() -> None:
