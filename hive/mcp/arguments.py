@@ -23,6 +23,9 @@ Schema = dict[str, object]
 PROBLEM_CHARACTERS = 2000
 """Of the text that lists what is wrong: a model's mistake may be as long as a model likes."""
 
+SPELT = 2**53
+"""Beyond it a number is not written out to whoever sent it."""
+
 _METADATA = "hive.argument"
 
 
@@ -128,9 +131,16 @@ def _out_of_bounds(arguments: type, given: Mapping[str, object]) -> Iterator[str
         if size is None:
             continue
         if bounds.least is not None and size < bounds.least:
-            yield f"$.{known.name}: must be at least {bounds.least:g}{unit}, not {size:g}"
+            yield f"$.{known.name}: must be at least {_spelt(bounds.least)}{unit}, not {_spelt(size)}"
         if bounds.most is not None and size > bounds.most:
-            yield f"$.{known.name}: must be at most {bounds.most:g}{unit}, not {size:g}"
+            yield f"$.{known.name}: must be at most {_spelt(bounds.most)}{unit}, not {_spelt(size)}"
+
+
+def _spelt(number: float) -> str:
+    """Whole numbers digit by digit; JSON has some with more digits than Python would write."""
+    if abs(number) > SPELT:
+        return f"{'more' if number > 0 else 'less'} than can be counted"
+    return f"{number:g}" if number % 1 else f"{number:.0f}"
 
 
 def _size(value: object) -> tuple[float | None, str]:

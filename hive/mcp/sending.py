@@ -134,7 +134,7 @@ def once_for(call: Call, key: str | None, digest: str) -> Once | None:
     who = f"mcp/{call.agent}/{'client' if call.caller.client else 'agent'}"
     if key is not None:
         return Once(f"{who}/key", key, digest)
-    if call.tool_use is not None:
+    if call.tool_use:  # an empty one names no call, and would make all of them one
         return Once(f"{who}/tool-use", fingerprint(call.tool_use), digest)
     if call.mcp_session is not None and call.request is not None:
         return Once(f"{who}/request", fingerprint(call.mcp_session, call.request), digest)

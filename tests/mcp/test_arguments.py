@@ -1,5 +1,6 @@
 """A tool's arguments: the schema a model sees is the check its call must pass."""
 
+import math
 from enum import StrEnum
 
 import pytest
@@ -115,6 +116,11 @@ def test_right_arguments_become_a_value(given: dict[str, object], expected: Argu
             {"to": "", "count": "x"},
             ["$.to: must be at least 1 characters", "$.count: expected a whole number"],
         ),
+        ({"to": "a" * 1_048_577}, ["$.to: must be at most 5 characters, not 1048577"]),
+        ({"to": "a", "share": 1.5}, ["$.share: must be at most 1, not 1.5"]),
+        ({"to": "a", "share": math.inf}, ["$.share: must be at most 1, not more than can be counted"]),
+        ({"to": "a", "count": 10**5000}, ["$.count: must be at most 32, not more than can be counted"]),
+        ({"to": "a", "count": -(10**5000)}, ["$.count: must be at least 1, not less than can be counted"]),
         ({"to": "a", "words": ["a", "b", "c"]}, ["$.words: must be at most 2 items, not 3"]),
         ({"to": "a", "words": "abc"}, ["$.words: expected a list, got text"]),
         ({"to": "a", "words": ["a", 1]}, ["$.words[1]: expected text"]),

@@ -105,6 +105,8 @@ async def test_the_same_key_of_another_agent_is_another_key(house: "House") -> N
             {"mcp_session": "s", "request": '"1"'},
             Once("mcp/iris/client/request", fingerprint("s", '"1"'), "d"),
         ),
+        (None, {"tool_use": "u" * 10_000}, Once("mcp/iris/client/tool-use", fingerprint("u" * 10_000), "d")),
+        (None, {"tool_use": ""}, None),
         (None, {"request": "1"}, None),
         (None, {}, None),
     ],

@@ -87,6 +87,20 @@ async def test_a_repeated_attempt_is_one_message(house: "House") -> None:
     assert house.states("iris") == ["ready"]
 
 
+async def test_an_empty_key_is_none(house: "House") -> None:
+    """Or the second thing that happened would be taken for the first, and refused."""
+    async with house.http("iris-token") as http:
+        for body in ("x", "y"):
+            answer = await http.post(
+                house.url("iris") + "/wake",
+                json={"label": "ci", "body": body},
+                headers={"idempotency-key": ""},
+            )
+            assert answer.status_code == 200
+
+    assert house.states("iris") == ["ready", "ready"]
+
+
 @pytest.mark.parametrize(
     ("method", "content", "headers", "status"),
     [
