@@ -23,6 +23,9 @@ from hive.store.verdicts import Change, Verdict, kill_unclaimed, settle
 ROLES = ("agent", MANAGER)
 REMOVED = "removed"
 
+SETTINGS_BYTES = 16 * 1024
+"""Of an agent's settings as JSON, which every look at the agent reads."""
+
 
 def add_agent(tx: Transaction, command: AddAgent) -> None:
     """Add an agent; a removed one of that name comes back clean, its numbers go on."""
@@ -44,6 +47,8 @@ def _check_new(tx: Transaction, name: str, settings: Settings) -> None:
         raise Malformed(f"{settings.role[:40]!r} is not a role; use {' or '.join(ROLES)}.")
     if name == MANAGER and settings.role != MANAGER:
         raise Malformed(f"Mail to {MANAGER!r} goes to who has that role; choose the role or another name.")
+    if (size := len(rows.settings_text(settings))) > SETTINGS_BYTES:
+        raise Malformed(f"The settings have {size} bytes; {SETTINGS_BYTES} is the most.")
     if rows.is_live(tx, name):
         raise Conflict(f"There is an agent {name!r} already; choose another name, or remove it first.")
     manager = rows.manager_name(tx)

@@ -109,7 +109,7 @@ def _retry(row: sqlite3.Row, ending: EndTurn, batch: int, how: str, attempts: in
 
 
 def _close(tx: Transaction, turn: sqlite3.Row, ending: EndTurn, settled: Settled) -> None:
-    text, error = mended(ending.final_text)[:TEXT_CHARACTERS], mended(ending.error)[:ERROR_CHARACTERS]
+    text, error = mended(ending.final_text, TEXT_CHARACTERS), mended(ending.error, ERROR_CHARACTERS)
     usage = _countable(ending.usage)
     tx.execute(
         "UPDATE turn SET ended_at = ?, outcome = ?, final_text = ?, error = ?,"

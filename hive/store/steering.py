@@ -18,7 +18,7 @@ from hive.protocol.commands import (
     StopAgent,
 )
 from hive.protocol.errors import Conflict, Malformed, NotFound
-from hive.protocol.mail import Kind, Provenance
+from hive.protocol.mail import INLINE_BYTES, Kind, Provenance
 from hive.protocol.names import OPERATOR, SYSTEM
 from hive.protocol.parking import EXITS, Exit, Reason
 from hive.store import slots
@@ -91,7 +91,7 @@ def _resume(tx: Transaction, name: str, command: Resume) -> Resumed:
 def kick(tx: Transaction, command: Kick) -> tuple[str, ...]:
     """Lift what a kick lifts and leave a note that wakes."""
     by_system = command.by == SYSTEM
-    text = check_text(command.text, "The text") or "A kick: look at what waits for you and go on with it."
+    text = _checked(command.text) or "A kick: look at what waits for you and go on with it."
     names = _named(tx, command.agent)
     for name in names:
         _lift_by(tx, name, lambda way: way.kicked, command.by)
@@ -104,6 +104,14 @@ def kick(tx: Transaction, command: Kick) -> tuple[str, ...]:
         )
         post(tx, note, name)
     return names
+
+
+def _checked(text: str) -> str:
+    """A kick's text, which travels inline."""
+    size = len(check_text(text, "The text").encode())
+    if size > INLINE_BYTES:
+        raise Malformed(f"The text has {size} bytes; {INLINE_BYTES} is the most. Send a message instead.")
+    return text
 
 
 def cancel_turn(tx: Transaction, command: CancelTurn) -> int:

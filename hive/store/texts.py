@@ -1,7 +1,7 @@
 """What text the store takes, and how it is shortened.
 
 The rule kept here: text that is to be kept word for word is checked and refused; text of a verdict is
-mended instead, because a verdict must never fail.
+mended and cut instead, because a verdict must never fail.
 """
 
 from hive.protocol.errors import Malformed
@@ -11,6 +11,9 @@ EXCERPT_CHARACTERS = 600
 """How much of an attachment travels with its message."""
 
 LABEL_CHARACTERS = 200
+
+REASON_CHARACTERS = 2_000
+"""So much is kept of why something happened, where nobody says otherwise."""
 
 
 def check_text(text: str, what: str) -> str:
@@ -38,9 +41,9 @@ def storable(text: str) -> bool:
     return True
 
 
-def mended(text: str) -> str:
-    """`text` with what cannot be stored replaced by question marks."""
-    return text.replace("\0", "?").encode(errors="replace").decode()
+def mended(text: str, characters: int = REASON_CHARACTERS) -> str:
+    """The beginning of `text`, with what cannot be stored replaced by question marks."""
+    return text[:characters].replace("\0", "?").encode(errors="replace").decode()
 
 
 def head(text: str) -> str:

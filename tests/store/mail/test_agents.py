@@ -28,6 +28,7 @@ from hive.protocol.errors import Conflict, Malformed, NotFound
 from hive.protocol.mail import Kind, State
 from hive.protocol.outcome import Outcome
 from hive.protocol.parking import Reason
+from hive.store.agents import SETTINGS_BYTES
 from hive.store.rows import settings_of
 
 if TYPE_CHECKING:
@@ -44,6 +45,13 @@ def test_an_agent_is_added_with_its_settings(desk: "Desk") -> None:
     assert settings_of(str(stored)) == settings
     row = desk.rows("agent.added")[-1]
     assert (row.agent, row.subject, row.data["by"]) == ("lily", "lily", "operator")
+
+
+def test_settings_are_not_of_any_length(desk: "Desk") -> None:
+    """They are read with every look at their agent, and journalled."""
+    with pytest.raises(Malformed, match=f"{SETTINGS_BYTES} is the most"):
+        desk.do(AddAgent("lily", Settings(purpose="x" * SETTINGS_BYTES)))
+    desk.do(AddAgent("lily", Settings(purpose="x" * (SETTINGS_BYTES - 1000))))
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from hive.protocol.commands import (
     BeginTurn,
     BoxDown,
     BoxStarted,
+    Bury,
     CancelTurn,
     Kick,
     Lease,
@@ -23,9 +24,10 @@ from hive.protocol.commands import (
     TurnBegun,
 )
 from hive.protocol.errors import Conflict, Malformed, NotFound
-from hive.protocol.mail import Kind, Provenance, State
+from hive.protocol.mail import INLINE_BYTES, Kind, Provenance, State
 from hive.protocol.outcome import Outcome
 from hive.protocol.parking import EXITS, RESUMABLE, Reason
+from hive.store.texts import REASON_CHARACTERS
 
 if TYPE_CHECKING:
     from tests.store.mail.conftest import Desk
@@ -113,6 +115,23 @@ def test_a_reason_is_written_down_only_when_something_changes(desk: "Desk") -> N
     assert desk.value("SELECT until FROM park WHERE agent = 'rose'") is None
 
 
+def test_why_something_happened_is_kept_at_some_length_and_not_at_any(desk: "Desk") -> None:
+    """What a box, a backend or a client says of itself may be endless; the journal keeps its beginning."""
+    endless = "x" * 10**6
+    sent = desk.send("operator", "iris")
+    desk.do(Park("iris", Reason.LOGIN, detail=endless))
+    desk.do(BoxDown("iris", endless))
+    desk.do(BoxStarted("iris", endless, wakes=True))
+    desk.do(Bury(sent.id, why=endless))
+    told = [
+        desk.rows("park.set")[0].data["detail"],
+        desk.rows("box.down")[0].data["cause"],
+        desk.rows("box.started")[0].data["cause"],
+        desk.mail(sent.id).why,
+    ]
+    assert told == ["x" * REASON_CHARACTERS] * 4
+
+
 def test_several_reasons_hold_at_once_and_leave_one_by_one(desk: "Desk") -> None:
     """Reasons are a set, never a flag."""
     for reason in (Reason.PAUSED, Reason.BACKOFF, Reason.LIMIT):
@@ -197,6 +216,8 @@ def test_cancelling_names_the_turn_one_means(desk: "Desk") -> None:
 def test_several_unclaimed_kicks_are_one_note_that_wakes(desk: "Desk") -> None:
     """With the newest words; a claimed one is the past."""
     assert desk.do(Kick(None)) == ("boss", "iris", "rose")
+    with pytest.raises(Malformed, match=f"has 5000 bytes; {INLINE_BYTES} is the most"):
+        desk.do(Kick("iris", text="\N{EURO SIGN}" * 1000 + "x" * 2000))
     desk.do(Kick("iris", text="wake up!"))
     (note,) = desk.box("iris")
     assert (note.kind, note.provenance, note.body) == (Kind.KICK, Provenance.OPERATOR, "wake up!")
