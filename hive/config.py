@@ -1,19 +1,21 @@
 """Settings of a hive: defaults, `hive.toml`, environment, in that order of increasing weight.
 
 The rule kept here: every effective value knows where it comes from, and a wrong one is named by its path
-together with what would be right.
+together with the file it stands in and what would be right: all that are wrong at once.
 """
 
 import json
 import os
+import reprlib
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from attrs import asdict, fields, frozen
+from attrs import Attribute, Factory, asdict, define, evolve, fields, frozen
 
 from hive.protocol.errors import Malformed
-from hive.protocol.limits import Limits
+from hive.protocol.limits import Limits, bounded, bounds
+from hive.protocol.names import near
 
 FILE = "hive.toml"
 
@@ -25,7 +27,7 @@ class Listen:
     """Where one face of hive listens."""
 
     host: str = "127.0.0.1"
-    port: int = 0
+    port: int = bounded(0, 0, HIGHEST_PORT)
 
 
 @frozen
@@ -75,69 +77,103 @@ def read_file(path: Path) -> Mapping[str, object]:
         return {}
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         message = f"{path}: not valid TOML: {error}"
         raise Malformed(message) from error
 
 
-def _converted(path: str, value: object, default: object) -> object:
-    """`value` as the type of `default`, or an error that says what is wanted at `path`."""
-    wanted = type(default)
-    if wanted is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    if type(value) is wanted:
+def _allowed(field: "Attribute[object]", fallback: object) -> str:
+    """What a setting may be, in words."""
+    if (found := bounds(field.metadata)) is None:
+        return "text"
+    kind = "a whole number" if type(fallback) is int else "a number"
+    return f"{kind} from {found[0]:.15g} to {found[1]:.15g}"
+
+
+def _converted(field: "Attribute[object]", value: object, fallback: object) -> object:
+    """A value as the type of its default, where it is within its bounds.  Raises `ValueError`."""
+    wanted, found = type(fallback), bounds(field.metadata)
+    if found is None:
+        if not isinstance(value, str):
+            raise TypeError
         return value
-    if isinstance(value, str) and wanted in (int, float):
+    if isinstance(value, bool) or not isinstance(value, wanted | int | str):
+        raise TypeError
+    number = wanted(value)  # type: ignore[call-arg]
+    # Nothing that is not a number is between two of them.
+    if not found[0] <= number <= found[1]:  # type: ignore[operator]
+        raise ValueError
+    return number
+
+
+def _hint(name: str, known: Iterable[str]) -> str:
+    similar = near(name, known)
+    return f"did you mean {' or '.join(similar)}?" if similar else f"known here: {', '.join(sorted(known))}"
+
+
+def _shown(value: object) -> str:
+    try:
+        return reprlib.repr(value)
+    except ValueError:  # so many digits are not even printed
+        return "far more"
+
+
+@define
+class _Reading:
+    """Settings as they are read, and everything that is wrong with them."""
+
+    file: Path
+    environment: Mapping[str, str]
+    problems: list[str] = Factory(list)
+
+    def tables(self) -> Mapping[str, object]:
+        """The sections of the file that are known."""
+        found = read_file(self.file)
+        self._note_unknown(found, SECTIONS, "")
+        return found
+
+    def section(self, name: str, table: object) -> Iterator[Setting]:
+        """The settings of one section, without those that are wrong."""
+        default = getattr(Config(), name)
+        if not isinstance(table, dict):
+            self.problems.append(f"{self.file}: {name}: expected a table, as in [{name}]")
+            return
+        known = {field.name: field for field in fields(SECTIONS[name])}
+        self._note_unknown(table, known, f"{name}.")
+        for key, field in known.items():
+            fallback = getattr(default, key)
+            found = Setting(f"{name}.{key}", fallback, "default")
+            if key in table:
+                found = self._taken(field, Setting(found.path, table[key], FILE), fallback)
+            if (named := variable(name, key)) in self.environment:
+                found = self._taken(field, Setting(found.path, self.environment[named], named), fallback)
+            yield found
+
+    def _taken(self, field: "Attribute[object]", given: Setting, fallback: object) -> Setting:
+        """What was given, as the type it is to have; where it is wrong, that is noted."""
         try:
-            return wanted(value)
-        except ValueError:
-            pass
-    message = f"{path}: expected {wanted.__name__}, got {value!r}"
-    raise Malformed(message)
+            return evolve(given, value=_converted(field, given.value, fallback))
+        except (ValueError, TypeError, OverflowError):
+            where = self.file if given.source == FILE else given.source
+            allowed, got = _allowed(field, fallback), _shown(given.value)
+            self.problems.append(f"{where}: {given.path}: expected {allowed}, got {got}")
+            return given
 
-
-def _checked(path: str, value: object) -> object:
-    """Refuse numbers that make no sense."""
-    if isinstance(value, int | float) and value < 0:
-        message = f"{path}: must not be negative, got {value!r}"
-        raise Malformed(message)
-    if path.endswith(".port") and isinstance(value, int) and value > HIGHEST_PORT:
-        message = f"{path}: a port is at most 65535, got {value!r}"
-        raise Malformed(message)
-    return value
-
-
-def _refuse_unknown(found: Mapping[str, object], known: Mapping[str, object], where: str) -> None:
-    unknown = sorted(set(found) - set(known))
-    if unknown:
-        message = f"{where}{unknown[0]}: unknown setting; known here: {', '.join(sorted(known))}"
-        raise Malformed(message)
-
-
-def _section(name: str, table: object, environment: Mapping[str, str]) -> Iterator[Setting]:
-    default = getattr(Config(), name)
-    if not isinstance(table, dict):
-        message = f"{name}: expected a table, as in [{name}]"
-        raise Malformed(message)
-    known = {field.name: getattr(default, field.name) for field in fields(SECTIONS[name])}
-    _refuse_unknown(table, known, f"{name}.")
-    for key, fallback in known.items():
-        path = f"{name}.{key}"
-        value, source = fallback, "default"
-        if key in table:
-            value, source = _converted(path, table[key], fallback), FILE
-        if variable(name, key) in environment:
-            source = variable(name, key)
-            value = _converted(path, environment[source], fallback)
-        yield Setting(path, _checked(path, value), source)
+    def _note_unknown(self, found: Iterable[str], known: Iterable[str], where: str) -> None:
+        self.problems += [
+            f"{self.file}: {where}{name}: unknown setting; {_hint(name, known)}"
+            for name in sorted(set(found) - set(known))
+        ]
 
 
 def effective(directory: Path, environment: Mapping[str, str] | None = None) -> tuple[Setting, ...]:
-    """Every setting of the hive in `directory` with its source.  Raises `Malformed`."""
-    environment = os.environ if environment is None else environment
-    found = read_file(directory / FILE)
-    _refuse_unknown(found, SECTIONS, "")
-    return tuple(setting for name in SECTIONS for setting in _section(name, found.get(name, {}), environment))
+    """Every setting of the hive in `directory` with its source.  Raises `Malformed`, which says all."""
+    reading = _Reading(directory / FILE, os.environ if environment is None else environment)
+    found = reading.tables()
+    settings = tuple(one for name in SECTIONS for one in reading.section(name, found.get(name, {})))
+    if reading.problems:
+        raise Malformed("\n".join(reading.problems))
+    return settings
 
 
 def load(directory: Path, environment: Mapping[str, str] | None = None) -> Config:

@@ -1,12 +1,15 @@
 """Settings, as values: where each comes from, and what a wrong one is told."""
 
+import json
 import tomllib
 from pathlib import Path
 
 import pytest
+from attrs import Attribute, fields
 
 from hive import config
 from hive.protocol.errors import Malformed
+from hive.protocol.limits import Limits
 
 
 def test_the_environment_outweighs_the_file_and_the_file_the_defaults(tmp_path: Path) -> None:
@@ -37,27 +40,77 @@ def test_the_template_is_the_defaults_commented_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("[web]\nport = 'x'", "web.port: expected int"),
-        ("[web]\nport = true", "web.port: expected int"),
-        ("[web]\nport = -1", "must not be negative"),
-        ("[web]\nport = 70000", "at most 65535"),
-        ("[web]\nprot = 1", "web.prot: unknown setting; known here: host, port"),
-        ("[wbe]", "wbe: unknown setting"),
+        ("[web]\nport = 'x'", "web.port: expected a whole number from 0 to 65535, got 'x'"),
+        ("[web]\nport = true", "web.port: expected a whole number"),
+        ("[web]\nport = -1", "from 0 to 65535, got -1"),
+        ("[web]\nport = 70000", "from 0 to 65535, got 70000"),
+        (f"[web]\nport = 0x{'f' * 5_000}", "from 0 to 65535, got far more"),
+        ("[web]\nprot = 1", r"web.prot: unknown setting; did you mean port"),
+        ("[web]\nprincipality = 1", "web.principality: unknown setting; known here: host, port"),
+        ("[wbe]", r"wbe: unknown setting; did you mean web\?"),
         ("web = 1", "expected a table"),
         ("[web", "not valid TOML"),
-        ("[operator]\nname = 3", "operator.name: expected str"),
+        (f"port = {'9' * 5_000}", "not valid TOML"),
+        ("[operator]\nname = 3", "operator.name: expected text, got 3"),
     ],
 )
 def test_a_wrong_setting_is_named_with_what_would_be_right(tmp_path: Path, text: str, words: str) -> None:
     """By its path, never by a stack of frames."""
     (tmp_path / config.FILE).write_text(text)
-    with pytest.raises(Malformed, match=words):
+    with pytest.raises(Malformed, match=rf"^{tmp_path / config.FILE}: .*{words}"):
         config.load(tmp_path, {})
+
+
+def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
+    """A line each, with the file or the variable it stands in."""
+    file = tmp_path / config.FILE
+    file.write_text("[web]\nport = -1\n[mpc]\n[limits]\nhops = 0\nattempt = 1\n")
+    with pytest.raises(Malformed) as refused:
+        config.load(tmp_path, {"HIVE_MCP_PORT": "many", "HIVE_LIMITS_HOPS": "0"})
+    assert refused.value.text.splitlines() == [
+        f"{file}: mpc: unknown setting; did you mean mcp?",
+        f"{file}: web.port: expected a whole number from 0 to 65535, got -1",
+        "HIVE_MCP_PORT: mcp.port: expected a whole number from 0 to 65535, got 'many'",
+        f"{file}: limits.attempt: unknown setting; did you mean attempts?",
+        f"{file}: limits.hops: expected a whole number from 1 to 1000000, got 0",
+        "HIVE_LIMITS_HOPS: limits.hops: expected a whole number from 1 to 1000000, got '0'",
+    ]
+
+
+EVERY_LIMIT = [pytest.param(one, id=one.name) for one in fields(Limits)]
+
+
+@pytest.mark.parametrize("limit", EVERY_LIMIT)
+def test_every_limit_is_refused_beyond_its_bounds(tmp_path: Path, limit: "Attribute[float]") -> None:
+    """Below, above, without end, no number at all or of another type; in the file and in the environment."""
+    least, most = limit.metadata["least"], limit.metadata["most"]
+    wrong = [least - 1, most + 1, 2**63, 10**400, float("nan"), float("inf"), -float("inf"), True, "x", [1]]
+    for value in [*wrong, *([1.5] if type(getattr(Limits(), limit.name)) is int else [])]:
+        shown = json.dumps(value).replace("NaN", "nan").replace("Infinity", "inf")
+        (tmp_path / config.FILE).write_text(f"[limits]\n{limit.name} = {shown}\n")
+        with pytest.raises(
+            Malformed, match=rf"{config.FILE}: limits\.{limit.name}: expected a .*number from"
+        ):
+            config.load(tmp_path, {})
+        (tmp_path / config.FILE).unlink()
+        named = config.variable("limits", limit.name)
+        with pytest.raises(Malformed, match=rf"^{named}: limits\.{limit.name}: expected a .*number from"):
+            config.load(tmp_path, {named: shown})
+
+
+@pytest.mark.parametrize("limit", EVERY_LIMIT)
+def test_every_limit_may_be_what_its_bounds_are(tmp_path: Path, limit: "Attribute[float]") -> None:
+    """The default is between them."""
+    least, most = limit.metadata["least"], limit.metadata["most"]
+    assert least <= getattr(Limits(), limit.name) <= most
+    for bound in (least, most):
+        found = config.load(tmp_path, {config.variable("limits", limit.name): str(bound)})
+        assert getattr(found.limits, limit.name) == bound
 
 
 def test_what_a_daemon_took_is_read_as_it_was(tmp_path: Path) -> None:
     """By its owner alone, and only as long as it is that daemon's."""
-    taken = config.effective(tmp_path, {"HIVE_WEB_PORT": "7003", "HIVE_LIMITS_PAIR_SECONDS": "0.5"})
+    taken = config.effective(tmp_path, {"HIVE_WEB_PORT": "7003", "HIVE_LIMITS_PAIR_SECONDS": "1.5"})
     file = tmp_path / "taken"
     assert config.read_taken(file, 7) is None
     config.write_taken(file, 7, taken)

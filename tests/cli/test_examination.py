@@ -60,7 +60,10 @@ def test_damage_is_found_and_has_a_remedy(directory: Directory) -> None:
 def test_settings_that_are_wrong_are_named(directory: Directory) -> None:
     """With the path of the value."""
     directory.settings.write_text("[web]\nport = 'x'\n")
-    assert causes(directory)["settings"] == (False, "web.port: expected int, got 'x'")
+    assert causes(directory)["settings"] == (
+        False,
+        f"{directory.settings}: web.port: expected a whole number from 0 to 65535, got 'x'",
+    )
 
 
 def test_examining_changes_nothing(directory: Directory) -> None:
