@@ -6,12 +6,13 @@ The rule kept here: whatever goes wrong is one sentence on standard error and a 
 import json
 import os
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+import traceback
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 import trio
 
 from hive import __version__
-from hive.actors import HiveError
+from hive.actors import HiveError, RestartsExhausted, StartFailed
 from hive.cli.local import ALONE, SPOKEN
 from hive.cli.output import Output
 from hive.cli.parser import FIRST, overview, parse
@@ -22,6 +23,14 @@ from hive.protocol.errors import Conflict, HiveRefusal
 from hive.protocol.verbs import Verb
 
 INTERRUPTED = 130
+
+LONGEST_CHAIN = 8
+"""Causes that are shown of a failure."""
+
+CAUSE_CHARACTERS = 200
+
+QUOTES_NOTHING = (HiveError, HiveRefusal, OSError, ArithmeticError, RuntimeError, TypeError, AttributeError)
+"""Errors whose texts are shown; those of others may quote a body or a token."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,8 +55,33 @@ def _described(error: Exception) -> tuple[str, Status]:
             return error.text, Status.CONFLICT
         case OSError(filename=str() as where):
             return f"{where}: {error.strerror}", Status.REFUSED
+        case RestartsExhausted() | StartFailed():
+            return "\n  because of ".join([str(error), *_causes(error)]), Status.REFUSED
         case _:
             return str(error), Status.REFUSED
+
+
+def _causes(error: BaseException) -> Iterator[str]:
+    """What a failure came from, outermost first, each as one line."""
+    for _ in range(LONGEST_CHAIN):
+        cause = error.exceptions[0] if isinstance(error, BaseExceptionGroup) else error.__cause__
+        if cause is None:
+            return
+        yield f"{_named(cause)}{_place(cause)}"
+        error = cause
+
+
+def _named(error: BaseException) -> str:
+    """An error's type, and its text where that is nobody's but hive's or the machine's."""
+    shown = isinstance(error, QUOTES_NOTHING) or type(error).__module__ == "sqlite3"
+    text = " ".join(str(error).split())[:CAUSE_CHARACTERS] if shown else ""
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _place(error: BaseException) -> str:
+    """Where an error was raised, as far as it knows."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
 
 
 def _run(typed: Sequence[str]) -> int:

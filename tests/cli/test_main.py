@@ -2,6 +2,8 @@
 
 import json
 import os
+import pathlib
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,14 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
+from attrs import define
 
 from hive import config
+from hive.actors import Actor, Budget, ChildSpec, Context, Message, RestartsExhausted
+from hive.actors.protocol import Look
 from hive.cli import main
 from hive.cli.main import _described
 from hive.cli.status import Failed, Status, pointed, refused
 from hive.directory import Directory, locked
 from hive.protocol.errors import Conflict, Malformed
 from hive.sockets import PortInUse
+from hive.testing import Simulation, simulate
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -78,6 +85,76 @@ def test_each_failure_has_its_status(error: Exception, status: Status) -> None:
     text, found = _described(error)
     assert found is status
     assert "Errno" not in text
+
+
+@define(eq=False)
+class Falls(Actor):
+    """Fails at every message."""
+
+    error: Exception
+
+    async def handle(self, message: Message, ctx: Context) -> object:
+        """Raise, out of a nursery."""
+        async with trio.open_nursery():
+            raise self.error
+
+
+def given_up(error: Exception) -> None:
+    """Run a tree that fails for good because of an error."""
+
+    async def story(sim: Simulation) -> None:
+        faller = ChildSpec("faller", lambda: Falls(error), attempts=1)
+        async with sim.hive(faller, budget=Budget(2, 60.0)) as hive:
+            for _ in range(3):
+                hive.ref("faller").tell(Look())
+            await trio.sleep_forever()
+
+    simulate(story, 1)
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [
+        (OverflowError("an int is\ntoo large"), "OverflowError: an int is too large"),
+        (sqlite3.OperationalError("disk I/O error"), "OperationalError: disk I/O error"),
+        (ValueError("token-of-somebody"), "ValueError"),
+    ],
+    ids=repr,
+)
+def test_a_tree_that_fails_for_good_says_of_what(error: Exception, shown: str) -> None:
+    """To the line of code, past the groups in between; but not with a text that may quote anything."""
+    with pytest.raises(RestartsExhausted) as caught:
+        given_up(error)
+    text, status = _described(caught.value)
+    lines = text.splitlines()
+    assert status is Status.REFUSED
+    assert "'faller' failed again" in lines[0]
+    line = Falls.handle.__code__.co_firstlineno + 3
+    assert lines[-1].removeprefix("  because of ") == f"{shown} ({__file__}:{line})"
+    assert "token" not in text
+
+
+def test_a_cause_is_placed_where_it_was_raised() -> None:
+    """In the innermost call, and within a group of causes the first is followed."""
+    error = RestartsExhausted("spent")
+    with pytest.raises(FileNotFoundError) as missing:
+        Path("/nowhere/at/all").read_bytes()
+    error.__cause__ = ExceptionGroup("crowd", [missing.value, ValueError()])
+    last = _described(error)[0].splitlines()[-1]
+    assert "because of FileNotFoundError: " in last
+    assert f"({pathlib.__file__}:" in last
+
+
+def test_a_failure_has_an_end() -> None:
+    """Even where its causes go round in a circle, or came without a place or a text."""
+    error = RestartsExhausted("spent")
+    error.__cause__ = OSError()
+    error.__cause__.__cause__ = error
+    assert _described(error)[0].splitlines()[:3] == [
+        "spent",
+        "  because of OSError",
+        "  because of RestartsExhausted: spent",
+    ]
 
 
 def test_refusals_of_the_daemon_keep_their_meaning() -> None:
