@@ -30,7 +30,8 @@ from typing import TypeVar, cast
 import trio
 from attrs import define, field, frozen
 from hypercorn.config import Config
-from hypercorn.events import Closed, Event, RawData
+from hypercorn.events import Closed, Event, RawData, Updated
+from hypercorn.protocol.h2 import H2Protocol
 from hypercorn.trio.lifespan import Lifespan
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
@@ -88,10 +89,12 @@ class Endpoint:
 class Limits:
     """What one connection may take, and how many there may be.
 
-    Seconds an idle connection is kept; bytes of a request's head; bytes of a websocket message; connections
-    per listener, above which new ones wait in the backlog.
+    Seconds until the head of a first request is there; seconds a connection is kept idle after an answer;
+    bytes of a request's head; bytes of a websocket message; connections per listener, above which new ones
+    wait in the backlog.
     """
 
+    first_request: float = 10.0
     keep_alive: float = 75.0
     head: int = 16 * 1024
     message: int = 256 * 1024
@@ -346,6 +349,7 @@ class _Connection(TCPServer):
         super().__init__(wrap_app(self._application, 0, "asgi"), config, listener.context, state, stream)  # type: ignore[arg-type]
         self._listener = listener
         self._wire = stream
+        self._heard_all = False
         self._shields: set[trio.CancelScope] = set()
         self._receiving: set[trio.CancelScope] = set()
         self._entries = {**listener.endpoint.scope, "hive.peer": peer, "hive.stopping": listener.leaving}
@@ -360,8 +364,25 @@ class _Connection(TCPServer):
         match event:
             case RawData():
                 await self._send(event.data)
+                if isinstance(self.protocol.protocol, H2Protocol) and self.protocol.protocol.idle:
+                    # Its preface counts as a request with hypercorn, and what is no request ends no idleness.
+                    await self._await_request()
+            case Updated(idle=True):
+                self.config.keep_alive_timeout = self._listener.server.limits.keep_alive
+                await self._await_request()
             case _:
                 await super().protocol_send(event)
+
+    async def _await_request(self) -> None:
+        """Close the connection if no request comes in time; where none can come, it ends by itself."""
+        if not self._heard_all:
+            await super().protocol_send(Updated(idle=True))
+
+    async def _read_data(self) -> None:
+        await super()._read_data()
+        # What is under way is still answered; hypercorn would then wait for a request that cannot come.
+        self._heard_all = True
+        await self.idle_task.stop()
 
     async def _send(self, data: bytes) -> None:
         async with self.send_lock:
@@ -432,7 +453,7 @@ def _config(limits: Limits) -> Config:
     config = Config()
     config.accesslog = config.errorlog = None
     config.include_server_header = False
-    config.keep_alive_timeout = limits.keep_alive
+    config.keep_alive_timeout = limits.first_request  # a connection that has been answered gets longer
     config.keep_alive_max_requests = 10**9  # an agent's connection may last for weeks
     config.h11_max_incomplete_size = limits.head
     config.websocket_max_message_size = limits.message

@@ -6,6 +6,7 @@ These tests use the real clock, because the kernel's sockets do; every deadline 
 import errno
 import os
 import socket
+import struct
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -494,11 +495,132 @@ async def test_a_websocket_message_has_a_limit(tcp: Endpoint) -> None:
     assert closed.value.reason.code == 1009
 
 
+KEPT = b"GET / HTTP/1.1\r\nHost: hive\r\n\r\n"
+"""A request after which the connection may be used again."""
+
+
+async def ask_again(stream: trio.SocketStream) -> None:
+    """Ask on a connection that is kept, and read the whole answer."""
+    await stream.send_all(KEPT)
+    answered = b""
+    while not answered.endswith(b"hello"):
+        piece = await stream.receive_some()
+        assert piece, "the connection was closed"
+        answered += piece
+
+
+async def test_a_connection_that_asks_nothing_is_closed(tcp: Endpoint) -> None:
+    """Not a whole head in time is as good as nothing."""
+    limits = Limits(first_request=0.1)
+    for begun in (b"", KEPT[:-2]):
+        async with serving(a_server(hello, tcp, limits=limits)), await connect(tcp) as idle:
+            await idle.send_all(begun)
+            with trio.fail_after(0.1 + SLACK):
+                assert await everything(idle) == b""
+
+
 async def test_idle_connections_are_closed(tcp: Endpoint) -> None:
-    """A connection that asks nothing ends after the keep-alive."""
+    """Whoever has asked once may wait longer before asking again, and not for ever."""
     async with serving(a_server(hello, tcp, limits=Limits(keep_alive=0.1))), await connect(tcp) as idle:
+        await ask_again(idle)
         with trio.fail_after(0.1 + SLACK):
             assert await everything(idle) == b""
+
+
+async def test_a_kept_connection_is_answered_again(endpoint: Endpoint) -> None:
+    """The time for a first request says nothing about the later ones."""
+    limits = Limits(first_request=0.1)
+    async with serving(a_server(hello, endpoint, limits=limits)), await connect(endpoint) as kept:
+        await ask_again(kept)
+        await trio.sleep(0.3)
+        await ask_again(kept)
+
+
+async def test_the_dead_take_no_seats(endpoint: Endpoint) -> None:
+    """However many have connected and left, the next request is answered at once."""
+    async with serving(a_server(hello, endpoint)):
+        for _ in range(Limits().connections + 44):
+            await (await connect(endpoint)).aclose()
+        with trio.fail_after(SLACK):
+            assert "hello" in await get(endpoint)
+
+
+@pytest.mark.parametrize("request_", [b"", KEPT[:-2], KEPT, KEPT * 3, b"\r\nno request\r\n\r\n", UPGRADE])
+async def test_a_connection_ends_with_its_client(endpoint: Endpoint, request_: bytes) -> None:
+    """The only seat is free again, whatever was said before, and whether or not an answer was read."""
+    async with serving(a_server(hello, endpoint, limits=Limits(connections=1))):
+        for reads in (True, False):
+            async with await connect(endpoint) as leaving:
+                await leaving.send_all(request_)
+                if reads and request_.endswith(b"\r\n\r\n"):
+                    await leaving.receive_some()
+            with trio.fail_after(SLACK):
+                assert "hello" in await get(endpoint)
+
+
+async def test_a_kept_connection_ends_with_its_client(endpoint: Endpoint) -> None:
+    """The only seat is free again at once, not when the keep-alive is over."""
+    async with serving(a_server(hello, endpoint, limits=Limits(connections=1))):
+        async with await connect(endpoint) as kept:
+            await ask_again(kept)
+            await trio.testing.wait_all_tasks_blocked(0.01)
+        with trio.fail_after(SLACK):
+            assert "hello" in await get(endpoint)
+
+
+class Held:
+    """Greets as soon as it may, whether or not the client is still there."""
+
+    def __init__(self) -> None:
+        self.asked, self.may_answer = trio.Event(), trio.Event()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Hold an answer back."""
+        if scope["type"] == "http":
+            self.asked.set()
+            await self.may_answer.wait()
+        await hello(scope, receive, send)
+
+
+async def test_a_client_that_closes_its_half_gets_its_answer(endpoint: Endpoint) -> None:
+    """Nothing more to ask is not nothing more to read; the seat is free once it is answered."""
+    app = Held()
+    async with serving(a_server(app, endpoint, limits=Limits(connections=1))):
+        async with await connect(endpoint) as half:
+            await half.send_all(KEPT)
+            await app.asked.wait()
+            await half.send_eof()
+            await trio.testing.wait_all_tasks_blocked()
+            app.may_answer.set()
+            with trio.fail_after(SLACK):
+                assert (await everything(half)).endswith(b"hello")
+        with trio.fail_after(SLACK):
+            assert "hello" in await get(endpoint)
+
+
+async def test_a_client_that_is_reset_takes_no_seat(tcp: Endpoint) -> None:
+    """An answer to nobody does not make its connection wait for the next request."""
+    app = Held()
+    async with serving(a_server(app, tcp, limits=Limits(connections=1))):
+        gone = await connect(tcp)
+        await gone.send_all(KEPT)
+        await app.asked.wait()
+        gone.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        await gone.aclose()
+        await trio.testing.wait_all_tasks_blocked()
+        app.may_answer.set()
+        with trio.fail_after(SLACK):
+            assert "hello" in await get(tcp)
+
+
+@pytest.mark.parametrize("said", [b"", b"\0\0\0\4\0\0\0\0\0", b"\0\0\x08\6\0\0\0\0\0pingping"])
+async def test_a_client_of_http_2_that_asks_nothing_is_closed(tcp: Endpoint, said: bytes) -> None:
+    """Neither the preface, nor settings, nor a ping is a request."""
+    limits = Limits(first_request=0.1)
+    async with serving(a_server(hello, tcp, limits=limits)), await connect(tcp) as idle:
+        await idle.send_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + said)
+        with trio.fail_after(0.1 + SLACK):
+            await everything(idle)
 
 
 async def test_a_closing_that_gets_stuck_holds_up_nobody(
@@ -510,7 +632,7 @@ async def test_a_closing_that_gets_stuck_holds_up_nobody(
         await trio.sleep_forever()
 
     monkeypatch.setattr(H11Protocol, "handle", stuck)
-    async with serving(a_server(hello, tcp, limits=Limits(keep_alive=0.0))), await connect(tcp) as idle:
+    async with serving(a_server(hello, tcp, limits=Limits(first_request=0.0))), await connect(tcp) as idle:
         with trio.fail_after(SEND_TIMEOUT + SLACK):
             assert await everything(idle) == b""
 
