@@ -22,6 +22,7 @@ from attrs import define, evolve, field, frozen
 
 from hive.cli.client import connected
 from hive.cli.places import Place
+from hive.mcp.sending import fingerprint
 from hive.protocol.views import Process
 from hive.store.sqlite import open_reader
 from tests.real.daemons import Daemon, daemon_on
@@ -219,7 +220,8 @@ def committed(daemon: Daemon, kill: Kill) -> Mapping[str, str]:
     with looked_into(daemon) as db:
         for key in kill.in_flight:
             ids = [row[0] for row in db.execute("SELECT id FROM message WHERE body LIKE ?", (f"%{key}%",))]
-            (answers,) = db.execute("SELECT count(*) FROM answer WHERE key = ?", (key,)).fetchone()
+            keys = (key, fingerprint(key))  # as hive.1 and as a client's tool-use id keep it
+            (answers,) = db.execute("SELECT count(*) FROM answer WHERE key IN (?, ?)", keys).fetchone()
             sent = [
                 db.execute(
                     "SELECT count(*) FROM journal WHERE type = 'msg.sent' AND subject = ?", (id_,)
