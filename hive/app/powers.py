@@ -15,6 +15,8 @@ from attrs import frozen
 from hive import __version__
 from hive.actors import Snapshot
 from hive.app.running import Running
+from hive.directory import Directory
+from hive.protocol.errors import Refused
 from hive.store.backup import backup
 
 LOW_BYTES = 512 * 1024 * 1024
@@ -42,6 +44,7 @@ class OwnerPowers:
         """Copy the live store to a new file."""
 
         def copied() -> int:
+            _check_not_ours(self.running.directory, file)
             backup(self.running.directory.store, file)
             return file.stat().st_size
 
@@ -59,6 +62,14 @@ class OwnerPowers:
     def diagnosis(self) -> list[Finding]:
         """Disk, sizes, ports, isolation and versions.  Blocks."""
         return [finding for check in CHECKS for finding in check(self.running)]
+
+
+def _check_not_ours(directory: Directory, file: Path) -> None:
+    """Refuse a file that hive would take for its own, or take away when it stops.  Raises `Refused`."""
+    folder, root, run = (os.path.realpath(path) for path in (file.parent, directory.root, directory.run))
+    names = {path.name for path in (directory.settings, directory.lock, directory.log)}
+    if Path(folder).is_relative_to(run) or (folder == root and file.name in names | {Path(run).name}):
+        raise Refused(f"{file} is among hive's own files: choose another place for the copy.")
 
 
 def _finding(what: str, cause: str, remedy: str = "") -> Finding:

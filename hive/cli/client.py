@@ -27,6 +27,9 @@ FRAME_BYTES = 256 * 1024
 PART_CHARACTERS = 40_000
 """Characters of a long body in one frame: at most six bytes each."""
 
+SHOWN_CHARACTERS = 20
+"""How much is shown of what stands before bytes that are no text."""
+
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 40.0
 BEAT_SECONDS = 10.0
@@ -57,7 +60,13 @@ class Client:
 
     async def _send(self, op: str, **fields: object) -> None:
         # Text of any language travels as it is: escaped, a part of a body would outgrow its frame.
-        await self._socket.send_message(json.dumps({"op": op, **fields}, ensure_ascii=False))
+        text = json.dumps({"op": op, **fields}, ensure_ascii=False)
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            near = text[max(0, error.start - SHOWN_CHARACTERS) : error.end]
+            raise Failed(Status.USAGE, f"what was typed is not valid UTF-8: ...{near!r}...") from None
+        await self._socket.send_message(text)
 
     async def _receive(self) -> Json:
         text = await self._socket.get_message()

@@ -8,7 +8,8 @@ import secrets
 import shlex
 import socket
 import webbrowser
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -19,7 +20,7 @@ from hive import config
 from hive.cli import following, show
 from hive.cli.client import Client, connected, insist
 from hive.cli.clients import CONFIGURATIONS, placeholder
-from hive.cli.places import place_that_runs, place_to_create
+from hive.cli.places import check_directory, named, place_that_runs, place_to_create
 from hive.cli.status import Failed, Status
 from hive.cli.verbs import Call, text_argument, tree
 from hive.directory import Directory, holder
@@ -83,12 +84,27 @@ def restore(call: Call) -> int:
     """Make a hive's directory from a backup."""
     from hive.store.backup import restore as put_back  # noqa: PLC0415 - SQLite's packages are heavy
 
-    directory = Directory(Path(call.options.directory).absolute())
-    directory.root.mkdir(parents=True, exist_ok=True)
-    put_back(Path(call.options.file), directory.store)
+    directory = Directory(named(call.options.directory, "DIR"))
+    check_directory(directory.root)
+    with _made(directory.root):
+        put_back(named(call.options.file, "FILE"), directory.store)
     said = f"restored to {directory.root}. Start it: hive up --dir {shlex.quote(str(directory.root))}"
     call.out.show({"directory": str(directory.root)}, lambda _data, _width: said)
     return Status.OK
+
+
+@contextmanager
+def _made(folder: Path) -> Iterator[None]:
+    """Make a folder with those above it; where the block fails, what was made is not left behind."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        with suppress(OSError):  # Not made yet, or somebody has put something into it.
+            for path in missing:
+                path.rmdir()
+        raise
 
 
 # --- with a daemon -------------------------------------------------------------------------------

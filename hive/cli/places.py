@@ -10,6 +10,7 @@ from pathlib import Path
 
 from attrs import frozen
 
+from hive.cli.status import Failed, Status
 from hive.directory import Directory, holder
 
 SYSTEM_WIDE = Path("/var/lib/hive")
@@ -23,24 +24,47 @@ class Place:
     because: str
 
 
-def places(named: str | None, environment: Mapping[str, str] | None = None) -> Sequence[Place]:
+def named(text: str, what: str) -> Path:
+    """The place a person names.  Raises `Failed` where that is no name."""
+    if not text:
+        raise Failed(Status.USAGE, f"{what} is empty: name one, '.' for the current directory")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise Failed(Status.USAGE, f"{what} is not valid UTF-8: {text!r}") from None
+    return Path(text).absolute()
+
+
+def check_directory(path: Path) -> None:
+    """Refuse what can never be a hive's directory.  Raises `Failed`."""
+    if os.path.lexists(path) and not path.is_dir():
+        found = "a link that leads nowhere" if path.is_symlink() and not path.exists() else "no directory"
+        raise Failed(Status.REFUSED, f"{path} is {found}: move it away, or name another one with --dir")
+
+
+def places(directory: str | None, environment: Mapping[str, str] | None = None) -> Sequence[Place]:
     """Where to look, first things first."""
     environment = os.environ if environment is None else environment
-    if named is not None:
-        return (Place(Path(named).absolute(), "--dir"),)
+    if directory is not None:
+        return (Place(named(directory, "--dir"), "--dir"),)
     if environment.get("HIVE_DIR"):
-        return (Place(Path(environment["HIVE_DIR"]).absolute(), "HIVE_DIR"),)
+        return (Place(named(environment["HIVE_DIR"], "HIVE_DIR"), "HIVE_DIR"),)
     data = environment.get("XDG_DATA_HOME") or str(
         Path(environment.get("HOME", "~")).expanduser() / ".local/share"
     )
     return (Place(Path(data) / "hive", "$XDG_DATA_HOME/hive"), Place(SYSTEM_WIDE, "system-wide"))
 
 
-def place_to_create(named: str | None, environment: Mapping[str, str] | None = None) -> Path:
-    """Where `hive up` runs: an existing hive of those places, else the first of them."""
-    candidates = places(named, environment)
+def place_to_create(directory: str | None, environment: Mapping[str, str] | None = None) -> Path:
+    """Where `hive up` runs: an existing hive of those places, else the first of them.
+
+    Raises `Failed` where none can be.
+    """
+    candidates = places(directory, environment)
     existing = (place for place in candidates if has_hive(place))
-    return next(existing, candidates[0]).directory
+    found = next(existing, candidates[0]).directory
+    check_directory(found)
+    return found
 
 
 def has_hive(place: Place) -> bool:

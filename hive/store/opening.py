@@ -6,7 +6,7 @@ The rule kept here: before anything in an existing file is changed, a copy of it
 import os
 import random
 import sqlite3
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 from sqlite_utils import Database, Migrations
@@ -90,8 +90,24 @@ def _applied(db: sqlite3.Connection, path: Path, known: Migrations) -> int:
 
 
 def copy(db: sqlite3.Connection, target: Path) -> None:
-    """Copy a database, live or not, whole and synced to the disk, over whatever `target` was."""
+    """Copy a database, live or not, whole and synced to the disk, over whatever `target` was.
+
+    Raises `OSError` or `sqlite3.Error`, and then leaves nothing of the copy.
+    """
     partial = target.with_name(f"{target.name}.partial")
+    with ExitStack() as undo:
+        undo.callback(remove, partial)
+        _fill(db, partial)
+        partial.replace(target)
+        undo.pop_all()
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _fill(db: sqlite3.Connection, partial: Path) -> None:
     partial.unlink(missing_ok=True)
     with closing(connect(partial)) as copied:
         db.backup(copied)
@@ -99,12 +115,18 @@ def copy(db: sqlite3.Connection, target: Path) -> None:
         copied.execute("PRAGMA journal_mode = DELETE")
     with partial.open("rb") as written:
         os.fsync(written.fileno())
-    partial.replace(target)
-    folder = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+
+
+def files_of(path: Path) -> tuple[Path, ...]:
+    """A database's file, and those SQLite keeps beside it and believes whatever database lies there."""
+    return tuple(path.with_name(f"{path.name}{end}") for end in ("", "-wal", "-shm", "-journal"))
+
+
+def remove(path: Path) -> None:
+    """Leave nothing of a database, as far as its folder allows."""
+    for file in files_of(path):
+        with suppress(OSError):
+            file.unlink(missing_ok=True)
 
 
 def draw_log_id(db: sqlite3.Connection, random_: random.Random, *, replace: bool) -> None:

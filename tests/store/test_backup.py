@@ -1,12 +1,16 @@
 """A copy of a live store is whole; a restored one is another history."""
 
+import os
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 from random import Random
 
 import pytest
 
 from hive.protocol.commands import NoteFact
+from hive.protocol.errors import Refused
 from hive.store.backup import backup, restore
 from hive.store.opening import Unusable
 from hive.testing.desk import Desk, open_desk
@@ -33,11 +37,81 @@ def test_nothing_that_exists_is_replaced(desk: Desk, tmp_path: Path) -> None:
     """Neither by a backup nor by a restore, and it stays as it is."""
     copy = tmp_path / "copy"
     copy.write_text("mine")
-    with pytest.raises(Unusable, match="not replaced"):
+    with pytest.raises(Refused, match="not replaced"):
         backup(desk.store.path, copy)
-    with pytest.raises(Unusable, match="not replaced"):
+    with pytest.raises(Refused, match="not replaced"):
         restore(desk.store.path, copy)
     assert copy.read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["", "-wal", "-shm", "-journal"])
+def test_no_copy_is_made_where_another_database_left_its_log(desk: Desk, tmp_path: Path, name: str) -> None:
+    """SQLite would take it for the copy's own.  Not even a link that leads nowhere is replaced."""
+    target = tmp_path / "copy"
+    left = tmp_path / f"copy{name}"
+    left.symlink_to("nowhere")
+    for source in (desk.store.path, tmp_path / "no backup"):
+        with pytest.raises(Refused, match=f"{left} exists and is not replaced"):
+            (backup if source is desk.store.path else restore)(source, target)
+    assert left.is_symlink()
+
+
+@pytest.mark.parametrize("name", ["-journal", "-wal2", ".before-3", "-wal"])
+def test_the_stores_own_names_are_not_for_copies(desk: Desk, tmp_path: Path, name: str) -> None:
+    """Whether such a file exists at the moment or not; a name elsewhere is as good as any."""
+    (tmp_path / "link").symlink_to(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    with pytest.raises(Refused, match=r"hive's own files|not replaced"):
+        backup(desk.store.path, tmp_path / "link" / f"hive.sqlite3{name}")
+    backup(desk.store.path, tmp_path / "elsewhere" / f"hive.sqlite3{name}")
+    assert not list(tmp_path.glob("*.partial*"))
+
+
+@pytest.mark.parametrize("place", ["/proc/x", "missing/copy", "n" * 300, "n" * 250, "file/copy", "nul\0"])
+def test_a_place_where_nothing_can_be_is_refused(desk: Desk, tmp_path: Path, place: str) -> None:
+    """With what the machine says, and what to do; nothing is left behind."""
+    (tmp_path / "file").touch()
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(Refused, match=r"No copy was made at .*: .+\. Choose") as refused:
+        backup(desk.store.path, tmp_path / place)
+    assert type(refused.value) is Refused
+    assert sorted(tmp_path.iterdir()) == before
+
+
+FULL = """
+import resource, signal, sys
+from pathlib import Path
+from hive.protocol.errors import Refused
+from hive.store.backup import backup, restore
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+source = Path(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (LIMIT, resource.RLIM_INFINITY))
+for verb in (backup, restore):
+    try:
+        verb(source, source.parent / "place" / "copy")
+    except Refused as refused:
+        print(refused.code, refused.text)
+"""
+
+
+@pytest.mark.parametrize("limit", [0, 4_096, 20_000])
+def test_a_full_disk_refuses_a_copy_and_keeps_nothing_of_it(tmp_path: Path, limit: int) -> None:
+    """Neither a part of the copy nor a log of it."""
+    place = tmp_path / "place"
+    place.mkdir()
+    with open_desk(tmp_path) as desk:
+        desk.send("iris", "kept")
+        ran = subprocess.run(
+            [sys.executable, "-B", "-c", FULL.replace("LIMIT,", f"{limit},"), str(desk.store.path)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+            env={**os.environ, "PYTHONPATH": str(Path.cwd())},
+        )
+    said = f"refused No copy was made at '{place}/copy': "
+    assert [line.startswith(said) for line in ran.stdout.splitlines()] == [True] * 2
+    assert list(place.iterdir()) == []
 
 
 @pytest.mark.parametrize("content", [None, b"", b"a letter\n" * 1_000])
