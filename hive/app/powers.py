@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import trio
@@ -21,6 +22,11 @@ from hive.store.backup import backup
 
 LOW_BYTES = 512 * 1024 * 1024
 LARGE_BYTES = 4 * 1024 * 1024 * 1024
+
+RESCUE = (
+    "make a backup now: hive backup FILE; then hive down, move away what is left of hive.sqlite3*, "
+    "hive restore FILE DIR, and hive up"
+)
 
 Finding = Mapping[str, object]
 
@@ -45,7 +51,9 @@ class OwnerPowers:
 
         def copied() -> int:
             _check_not_ours(self.running.directory, file)
-            backup(self.running.directory.store, file)
+            store = self.running.directory.store
+            # What lies there now would be the wrong thing to copy.
+            backup(store, file, self.running.store.open_connection if displaced(store) else None)
             return file.stat().st_size
 
         # One wait, which a cancellation does not end: what was made is never left without its answer.
@@ -90,6 +98,55 @@ def _sizes(running: Running) -> Iterator[Finding]:
     yield _finding("store", f"{size // 1024} KiB in {store}", remedy)
 
 
+def _files(running: Running) -> Iterator[Finding]:
+    """Whether the store's files are still those that are open: nobody else keeps what is accepted now."""
+    lost = displaced(running.directory.store)
+    for path in lost:
+        cause = f"{path} was deleted or replaced while hive has it open: what is accepted now is not in it"
+        yield _finding("store files", cause, RESCUE)
+    if not lost:
+        yield _finding("store files", "those that hive has open")
+
+
+def displaced(store: Path) -> tuple[Path, ...]:
+    """The files of a store that this process has open, in whose place lies another one or none."""
+    links, known = set(), set()
+    for handle in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile
+            links.add(str(handle.readlink()))
+            known.add(_identity(handle))
+    real = Path(os.path.realpath(store))
+    used = (real.with_name(f"{real.name}{end}") for end in ("", "-wal", "-shm"))
+    # Whoever looks into the store at this moment may have the wrong file open beside the right one.
+    return tuple(path for path in used if _identity(path) not in known or f"{path} (deleted)" in links)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _sockets(running: Running) -> Iterator[Finding]:
+    bound = _bound(
+        Path("/proc/net/unix").read_text(encoding="utf-8", errors="replace"), running.directory.run
+    )
+    lost = [str(path) for path in bound if not path.exists()]
+    if lost:
+        remedy = f"a restart makes them again: hive down --dir {running.directory.root}, then hive up"
+        yield _finding("sockets", f"missing: {', '.join(lost)}", remedy)
+    else:
+        yield _finding("sockets", f"all {len(bound)} are there")
+
+
+def _bound(table: str, run: Path) -> list[Path]:
+    """Where the kernel says that sockets below a folder were bound, whatever became of their files."""
+    found = {row[7] for line in table.splitlines() if len(row := line.split(maxsplit=7)) > 7}  # noqa: PLR2004
+    return sorted(Path(path) for path in found if path.startswith(f"{run}/"))
+
+
 def _ports(running: Running) -> Iterator[Finding]:
     yield _finding("page", running.listeners.origin)
     yield _finding("tools", running.listeners.endpoint("<agent>"))
@@ -113,6 +170,8 @@ def _versions(_running: Running) -> Iterator[Finding]:
 CHECKS: tuple[Callable[[Running], Iterator[Finding]], ...] = (
     _disk,
     _sizes,
+    _files,
+    _sockets,
     _ports,
     _isolation,
     _versions,

@@ -32,8 +32,13 @@ def _daemon(directory: Directory) -> Iterator[Finding]:
     pid = holder(directory)
     if pid is None:
         yield _finding("daemon", f"no hive runs on {directory.root}", f"hive up --dir {directory.root}")
+        return
+    remedy = f"hive down --dir {directory.root}, then hive up"
+    if directory.operator_socket.exists():
+        yield _finding("daemon", f"process {pid} runs here, but does not answer", remedy)
     else:
-        yield _finding("daemon", f"process {pid} runs here, but does not answer", f"kill {pid}, then hive up")
+        cause = f"process {pid} runs here, but its socket {directory.operator_socket} is gone"
+        yield _finding("daemon", cause, f"{remedy}, which makes it again")
 
 
 def _settings(directory: Directory) -> Iterator[Finding]:

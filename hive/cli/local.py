@@ -6,6 +6,7 @@ The rule kept here: what is heavy is imported by the verb that needs it, when it
 import os
 import secrets
 import shlex
+import signal
 import socket
 import webbrowser
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -20,7 +21,7 @@ from hive import config
 from hive.cli import following, show
 from hive.cli.client import Client, connected, insist
 from hive.cli.clients import CONFIGURATIONS, placeholder
-from hive.cli.places import check_directory, named, place_that_runs, place_to_create
+from hive.cli.places import Place, check_directory, named, place_that_runs, place_to_create
 from hive.cli.status import Failed, Status
 from hive.cli.verbs import Call, text_argument, tree
 from hive.directory import Directory, holder
@@ -111,11 +112,17 @@ def _made(folder: Path) -> Iterator[None]:
 
 
 async def down(call: Call) -> Status:
-    """Ask the daemon to stop, and wait until its process is gone."""
-    async with connected(call.places) as client:
-        place = client.place
-        pid = holder(Directory(place.directory))
-        await _ask_to_stop(client)
+    """Ask the daemon to stop, by a signal where nobody hears, and wait until its process is gone."""
+    try:
+        async with connected(call.places) as client:
+            place = client.place
+            pid, signalled = holder(Directory(place.directory)), False
+            await _ask_to_stop(client)
+    except Failed as failed:
+        if failed.status is not Status.NO_DAEMON or not (found := place_that_runs(call.places)):
+            raise
+        (place, pid), signalled = found, True
+        _signal(place, pid)
     with trio.move_on_after(DOWN_SECONDS) as patience:
         if pid is not None:
             await _gone(pid)
@@ -123,9 +130,30 @@ async def down(call: Call) -> Status:
         raise Failed(
             Status.TIMEOUT, f"process {pid} still stops after {DOWN_SECONDS:.0f} s; hurry it with: kill {pid}"
         )
-    result = {"directory": str(place.directory), "pid": pid}
-    call.out.show(result, lambda data, _: f"the hive on {data['directory']} has stopped.")
+    result = {"directory": str(place.directory), "pid": pid, "signalled": signalled}
+    call.out.show(result, lambda data, _: _said_down(data))
     return Status.OK
+
+
+def _said_down(data: Mapping[str, object]) -> str:
+    how = f"nobody answered at its socket, so process {data['pid']} was told by SIGTERM.\n"
+    return f"{how if data['signalled'] else ''}the hive on {data['directory']} has stopped."
+
+
+def _signal(place: Place, pid: int) -> None:
+    """Tell the process that holds a hive's lock to stop, and no other that has its number by now."""
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        # It held the lock before and holds it now: the handle is of that very process.
+        if holder(Directory(place.directory)) == pid:
+            signal.pidfd_send_signal(handle, signal.SIGTERM)
+    except PermissionError:
+        raise Failed(Status.REFUSED, f"process {pid} does not answer, and is not yours to stop") from None
+    finally:
+        os.close(handle)
 
 
 async def _ask_to_stop(client: Client) -> None:

@@ -23,15 +23,19 @@ from hive.store.opening import (
 )
 
 
-def backup(source: Path, target: Path) -> None:
+def backup(source: Path, target: Path, opened: sqlite3.Connection | None = None) -> None:
     """Copy the store in `source`, which may be in use, to `target`, which must not exist.
 
+    `opened` is copied instead where the files of `source` are not those of the store any more.
     Blocks until the copy is on the disk: call it in a thread.  Raises `Unusable` for a store that is
     damaged and `Refused` for a target where no copy can be, and then leaves nothing there.
     """
     with _telling(target):
         _vacant(target)
         _foreign(source, target)
+        if opened is not None:
+            copy(opened, target)
+            return
         _check(source)
         with closing(connect_reader(source)) as db:
             copy(db, target)

@@ -5,6 +5,7 @@ everybody else knows `hive.store.port` and gets this by `open_store`.
 """
 
 import random
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -82,6 +83,11 @@ class SqliteStore:
                 return question(self.reader.on(db))
 
         return await trio.to_thread.run_sync(ask, limiter=self._heavy)
+
+    @property
+    def open_connection(self) -> sqlite3.Connection:
+        """The reading connection, for a copy where the files it has open lie nowhere any more."""
+        return self.reader._db  # noqa: SLF001 - nobody else is to have it
 
     # --- start and stop --------------------------------------------------------------------------
 

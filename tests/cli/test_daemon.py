@@ -144,6 +144,41 @@ def test_signals_stop_it_in_order_and_a_second_one_at_once(person: Person) -> No
     person.types("down")
 
 
+def test_a_daemon_whose_files_were_taken_away_says_so_and_is_saved(person: Person) -> None:
+    """Its store is copied from what it has open; without its socket it is stopped by a signal."""
+    person.types("up", "--detach")
+    person.types("spawn", "iris", "--backend", "external")
+    person.types("send", "iris", "kept")
+    assert "those that hive has open" in person.types("doctor")
+    directory, copy, other = Directory(person.root), person.root.parent / "copy", person.root.parent / "other"
+    for name in ("run/x", "hive.sqlite3-new", "hive.log2/x", "n" * 300):
+        text = person.types("backup", str(person.root / name), expect=1)
+        assert "choose another" in text.lower() or "Choose a file" in text
+    directory.agent_socket("iris").unlink()
+    assert f"missing: {directory.agent_socket('iris')}" in person.types("doctor", expect=1)
+    taken = person.root / "hive.sqlite3-wal"
+    taken.unlink()
+    assert f"{taken} was deleted or replaced" in person.types("doctor", expect=1)
+    directory.store.replace(person.root / "moved")
+    directory.store.touch()
+    told = person.types("doctor", expect=1)
+    assert f"{directory.store} was deleted or replaced" in told
+    assert "make a backup now" in told
+    person.types("backup", str(copy))
+    directory.operator_socket.unlink()
+    assert f"its socket {directory.operator_socket} is gone" in person.types("doctor", expect=1)
+    assert "told by SIGTERM" in person.types("down")
+    assert holder(directory) is None
+    person.types("down", expect=3)
+    person.types("restore", str(copy), str(other))
+    restored = Person(other)
+    restored.types("up", "--detach")
+    try:
+        assert [one["state"] for one in restored.asks("mail", "iris")["mail"]] == ["ready"]
+    finally:
+        restored.types("down")
+
+
 def _left(handle: int, seconds: float) -> bool:
     """Whether a process ends in time."""
     try:

@@ -45,7 +45,7 @@ def test_names_are_made_absolute(tmp_path: Path) -> None:
     assert places("x", {})[0].directory == Path.cwd() / "x"
 
 
-@pytest.mark.parametrize(("text", "words"), [("", "is empty"), ("\udcff", "not valid UTF-8")])
+@pytest.mark.parametrize(("text", "words"), [("", "is empty"), ("\udcff", "is not valid UTF-8")])
 def test_what_names_no_directory_is_refused(text: str, words: str) -> None:
     """Nobody means the current directory by nothing at all."""
     with pytest.raises(Failed, match=f"--dir {words}"):
