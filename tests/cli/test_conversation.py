@@ -56,6 +56,14 @@ async def test_a_command_is_repeated_under_its_id_until_it_is_acknowledged(
     assert len({frame["id"] for frame in daemon.said("cmd")}) == 1
 
 
+async def test_bytes_that_are_no_text_are_never_sent(daemon: FakeDaemon, run: Run) -> None:
+    """A file's name may be such; it is refused with the words before it."""
+    with pytest.raises(Failed, match="not valid UTF-8") as refused:
+        await run("backup", "/copies/\udcff")
+    assert refused.value.status is Status.USAGE
+    assert daemon.said("cmd") == []
+
+
 async def test_a_daemon_that_never_was_is_not_waited_for(place: Place, autojump_clock: MockClock) -> None:
     """A person who forgot `hive up` hears of it at once."""
     began = trio.current_time()

@@ -46,6 +46,8 @@ def test_a_whole_store_is_told_from_a_stopped_daemon(directory: Directory) -> No
 def test_a_process_that_holds_the_lock_is_named(directory: Directory) -> None:
     """It runs, and does not answer."""
     with locked(directory):
+        assert f"{directory.operator_socket} is gone" in causes(directory)["daemon"][1]
+        directory.operator_socket.touch()
         assert "does not answer" in causes(directory)["daemon"][1]
 
 
