@@ -21,6 +21,7 @@ from hive.actors import HiveError
 from hive.app import UpOptions, found, launcher
 from hive.app.compose import run_hive
 from hive.app.running import Running
+from hive.app.voice import Voice, speaking
 from hive.directory import Directory, locked
 from hive.protocol.errors import HiveRefusal, Refused
 
@@ -45,12 +46,6 @@ def say(line: str) -> None:
         sys.stdout.flush()
 
 
-def complain(line: str) -> None:
-    """Tell the person what is wrong."""
-    with suppress(OSError):
-        sys.stderr.write(f"hive: {line}\n")
-
-
 def up(options: UpOptions) -> int:
     """Run the hive of a directory, here or in the background.
 
@@ -65,24 +60,28 @@ def up(options: UpOptions) -> int:
         # Under the lock: the one before us clears away when it leaves.
         made += directory.create()
         try:
-            return trio.run(_serve, directory, config.effective(directory.root), made)
+            settings = config.effective(directory.root)
+            with speaking(sys.stdout, sys.stderr) as voice:
+                return trio.run(_serve, directory, settings, made, voice)
         finally:
             directory.clear()
 
 
-async def _serve(directory: Directory, settings: Sequence[config.Setting], made: Sequence[Path]) -> int:
+async def _serve(
+    directory: Directory, settings: Sequence[config.Setting], made: Sequence[Path], voice: Voice
+) -> int:
     async def serve(heed: Heed) -> int:
         async with run_hive(directory, config.of(settings)) as running:
             heed(running)
             note_settings(running, settings)
             for line in _greeting(running, made):
-                say(line)
+                voice.say(line)
             await running.stopping()
-            say(f"stopping ({running.why}); once more to be impatient")
-        say("stopped; nothing is running")
+            voice.say(f"stopping ({running.why}); once more to be impatient")
+        voice.say("stopped; nothing is running")
         return OK
 
-    return await under_signals(serve)
+    return await under_signals(serve, voice)
 
 
 def note_settings(running: Running, settings: Sequence[config.Setting]) -> None:
@@ -92,7 +91,7 @@ def note_settings(running: Running, settings: Sequence[config.Setting]) -> None:
     config.write_taken(running.directory.taken, os.getpid(), served)
 
 
-async def under_signals(serve: Callable[[Heed], Awaitable[int]]) -> int:
+async def under_signals(serve: Callable[[Heed], Awaitable[int]], voice: Voice) -> int:
     """Serve a hive that signals stop: the first in order, the second at once.
 
     `serve` hands the hive over as soon as it runs.  Raises what kept it from running.
@@ -112,7 +111,7 @@ async def under_signals(serve: Callable[[Heed], Awaitable[int]]) -> int:
     if refusal is not None:
         raise refusal
     if impatience.cancelled_caught:
-        complain("stopped at once; what was running is settled at the next start")
+        voice.complain("stopped at once; what was running is settled at the next start")
     return status
 
 

@@ -24,6 +24,7 @@ from hive.app import DemoOptions
 from hive.app.compose import run_hive
 from hive.app.daemon import OK, Heed, note_settings, say, under_signals
 from hive.app.running import Running
+from hive.app.voice import Voice, speaking
 from hive.directory import Directory, locked
 from hive.protocol.commands import AddAgent, Command, Send, Settings
 from hive.protocol.errors import Malformed
@@ -67,8 +68,8 @@ def demo(options: DemoOptions) -> int:
         directory = Directory(Path(root))
         directory.create()
         try:
-            with locked(directory):
-                return trio.run(_run, directory, options, tree)
+            with locked(directory), speaking(sys.stdout, sys.stderr) as voice:
+                return trio.run(_run, directory, options, tree, voice)
         finally:
             directory.clear()
 
@@ -79,7 +80,7 @@ def _settings(directory: Directory) -> Sequence[config.Setting]:
     return [evolve(one, value=0, source="demo") if one.path.endswith(".port") else one for one in plain]
 
 
-async def _run(directory: Directory, options: DemoOptions, tree: Path) -> int:
+async def _run(directory: Directory, options: DemoOptions, tree: Path, voice: Voice) -> int:
     settings = _settings(directory)
 
     async def serve(heed: Heed) -> int:
@@ -90,7 +91,7 @@ async def _run(directory: Directory, options: DemoOptions, tree: Path) -> int:
             running.stop("the demo is over")
         return _report(summary, options)
 
-    return await under_signals(serve)
+    return await under_signals(serve, voice)
 
 
 async def _show(running: Running, options: DemoOptions, tree: Path) -> Summary:
