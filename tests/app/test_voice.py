@@ -235,8 +235,7 @@ def test_a_daemon_whose_output_nobody_reads_answers_and_stops() -> None:
             read_until(ours, b"\npage")
             fill(theirs)
             person.types("spawn", "iris", "--backend", "external")
-            for _ in range(24):
-                _log_something(person)
+            _log_something(person)
             assert person.asks("status")["violations"] == []
             child.send_signal(signal.SIGTERM)
             assert child.wait(PATIENCE_SECONDS) == 0
@@ -250,7 +249,13 @@ def test_a_daemon_whose_output_nobody_reads_answers_and_stops() -> None:
 def _log_something(person: Person) -> None:
     """Call an agent's endpoint under a name that is not its own, which its library logs."""
     port = next(one["value"] for one in person.asks("config")["settings"] if one["path"] == "mcp.port")
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
-    connection.request("POST", "/mcp/iris", body=b"{}", headers={"Host": "h" * 4_000})
-    assert connection.getresponse().status >= 400
-    connection.close()
+    headers = {
+        "Authorization": f"Bearer {person.asks('endpoint', 'iris', '--rotate')['token']}",
+        "Content-Type": "application/json",
+        "Host": "h" * 4_000,
+    }
+    for _ in range(24):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
+        connection.request("POST", "/mcp/iris", body=b"{}", headers=headers)
+        assert connection.getresponse().status == 421
+        connection.close()
