@@ -60,6 +60,14 @@ async def recv(call: Call, arguments: RecvArguments) -> str:
     await call.delivery.hand_over(partial(_give_back, call, turn, mail))
     if session and not call.delivery.gone.is_set():
         session.unconfirmed |= {claimed.mail.number for claimed in mail}
+    try:
+        return _told(call, mail)
+    except Exception:
+        call.delivery.lose()  # an error is answered instead, and the mail with it to nobody
+        raise
+
+
+def _told(call: Call, mail: tuple[ClaimedMail, ...]) -> str:
     view = call.desk.reader.agent(call.agent)
     lease = call.desk.parts.limits.lease_seconds if call.caller.client else None
     return describe_received(mail, call.now, waiting=view.deliverable if view else 0, lease_seconds=lease)

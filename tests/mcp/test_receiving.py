@@ -11,6 +11,7 @@ from trio.testing import MockClock
 
 from hive.actors import Request
 from hive.actors.protocol import BROKER
+from hive.mcp import receiving
 from hive.mcp.delivery import Delivery
 from hive.mcp.desk import Call, Desk
 from hive.mcp.identity import Caller
@@ -351,6 +352,24 @@ async def test_an_answer_that_was_lost_gives_its_mail_back(
     assert session is None or not session.unconfirmed
     await calls.make(caller, "whoami")
     await quiet_house.until(lambda: quiet_house.states("iris")[-1] == "ready")
+
+
+async def test_mail_that_cannot_be_told_of_is_given_back(
+    autojump_clock: MockClock, quiet_house: "House", by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its reader is told of an error, and so has not got it."""
+    caller, session = await caller_of(quiet_house, by)
+    await quiet_house.mail("iris", "keep me")
+    monkeypatch.setattr(receiving, "describe_received", _fail)
+    with pytest.raises(RuntimeError, match="no words"):
+        await recv(Calls(quiet_house).call(caller), RecvArguments())
+    assert session is None or not session.unconfirmed
+    with trio.fail_after(10):
+        await quiet_house.until(lambda: quiet_house.states("iris")[-1] == "ready")
+
+
+def _fail(*_: object, **__: object) -> str:
+    raise RuntimeError("no words")
 
 
 async def test_a_client_that_has_left_is_given_nothing(
