@@ -135,7 +135,7 @@ class Incarnation:
     def _call(self, context: Context) -> Call:
         scope, meta = _request(context).scope, cast("Mapping[str, object]", context.meta or {})
         mcp_session = _mcp_session(context)
-        tool_use = next((str(meta[key]) for key in TOOL_USE_KEYS if key in meta), None)
+        tool_use = next((str(meta[key]) for key in TOOL_USE_KEYS if meta.get(key) is not None), None)
         return Call(
             caller=_caller(context),
             desk=self.desk,

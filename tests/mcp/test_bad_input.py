@@ -140,7 +140,7 @@ async def test_half_a_surrogate_pair_is_no_text(
     assert house.errors == []
 
 
-@pytest.mark.parametrize("odd", ["\ud800", "x" * 100_000, {"of": ["any", 1]}, None])
+@pytest.mark.parametrize("odd", ["\ud800", "x" * 100_000, {"of": ["any", 1]}])
 async def test_a_clients_own_ids_may_be_anything_json_can_spell(house: "House", odd: object) -> None:
     """They make repetitions one message, and neither break the store nor are kept at their length."""
     body = {"name": "send", "arguments": {"to": "rose", "body": "hello"}}
