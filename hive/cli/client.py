@@ -129,7 +129,11 @@ class Client:
                     return received
                 if received["op"] in ("ev", "snap"):
                     self._news.append(received)
-        raise Failed(Status.TIMEOUT, f"no answer within {ANSWER_SECONDS:.0f} s")
+        raise Failed(
+            Status.TIMEOUT,
+            f"no answer within {ANSWER_SECONDS:.0f} s; what was asked for may have been done all the same."
+            " Look before you ask again: hive status, hive events --from 0. See also: hive doctor",
+        )
 
     async def news(self) -> Json:
         """The next frame of an open lane: events, or a piece of a snapshot."""
@@ -171,6 +175,8 @@ def _why(error: OSError | trio.TooSlowError, place: Place) -> str:
             return "no hive has run here"
         case FileNotFoundError() | ConnectionRefusedError():
             return "not running"
+        case BlockingIOError():
+            return "too many wait for it already; try again"
         case PermissionError():
             return "belongs to somebody else"
         case _:
@@ -218,7 +224,7 @@ def _told(group: BaseExceptionGroup[BaseException]) -> BaseException:
         case HandshakeError():
             return Failed(Status.REFUSED, f"the daemon does not accept us: {_reason(error)}")
         case trio.TooSlowError():
-            return Failed(Status.TIMEOUT, "the daemon does not answer")
+            return Failed(Status.TIMEOUT, "the daemon does not answer; see: hive doctor")
         case _:
             return error
 
