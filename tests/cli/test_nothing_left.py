@@ -97,6 +97,9 @@ def running(env: dict[str, str]) -> Iterator["subprocess.Popen[bytes]"]:
     """A process until the block is left."""
     with subprocess.Popen(["/bin/sleep", "300"], env=env) as child:
         try:
+            # The kernel tells of an exec a moment before it shows the new command and environment.
+            while b"sleep" not in Path(f"/proc/{child.pid}/cmdline").read_bytes():
+                assert child.poll() is None
             yield child
         finally:
             child.kill()
