@@ -13,6 +13,7 @@ from hive.protocol.commands import NoteFact
 from hive.protocol.errors import Refused
 from hive.store.backup import backup, restore
 from hive.store.opening import Unusable
+from hive.store.sqlite import open_reader
 from hive.testing.desk import Desk, open_desk
 
 
@@ -165,3 +166,25 @@ def test_a_backup_of_a_newer_hive_leaves_no_target(desk: Desk, tmp_path: Path) -
     with pytest.raises(Unusable, match="newer"):
         restore(copy, target)
     assert not target.exists()
+
+
+def test_what_is_open_is_saved_where_its_files_were_taken_away(tmp_path: Path) -> None:
+    """The live store still holds everything; the paths lead nowhere."""
+    with open_desk(tmp_path) as desk:
+        desk.send("iris", "still here")
+        for file in tmp_path.glob("hive.sqlite3*"):
+            file.unlink()
+        backup(desk.store.path, tmp_path / "copy", desk.store.open_connection)
+    restore(tmp_path / "copy", tmp_path / "restored")
+    with open_reader(tmp_path / "restored") as reader:
+        assert [mail.body for mail in reader.mailbox("iris").mail] == ["still here"]
+
+
+def test_a_source_that_cannot_be_opened_is_not_called_damaged(tmp_path: Path) -> None:
+    """The place is to blame: here its log is a folder."""
+    with open_desk(tmp_path) as desk:
+        source = desk.store.path
+    source.with_name(f"{source.name}-wal").mkdir()
+    with pytest.raises(Refused, match="unable to open"):
+        restore(source, tmp_path / "restored")
+    assert not (tmp_path / "restored").exists()
