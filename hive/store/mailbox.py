@@ -9,11 +9,11 @@ import sqlite3
 from attrs import frozen
 
 from hive.protocol.events import SENT_FIELDS
-from hive.protocol.mail import Kind, Priority, Provenance, State
+from hive.protocol.mail import Kind, Provenance, State
 from hive.protocol.names import SYSTEM
-from hive.store.rows import count, priority_of, record
+from hive.store.rows import Row, count, priority_of, record
 from hive.store.texts import head
-from hive.store.transaction import Transaction
+from hive.store.transaction import Parameter, Transaction
 
 COALESCED = frozenset({Kind.KICK, Kind.RESTARTED, Kind.NEXT_TURN})
 
@@ -61,49 +61,38 @@ def post(tx: Transaction, letter: Letter, to: str, blocked: str | None = None) -
     return _insert(tx, letter, to, blocked)
 
 
-COLUMNS = (
-    "id, sender, label, recipient, kind, body, size, attachment, in_reply_to, thread, cause, provenance,"
-    " urgent, not_before, state, hops, broadcast, wakes, created_at, ready_at, why"
-)
-INSERT = f"INSERT INTO message ({COLUMNS}) VALUES ({', '.join('?' * (COLUMNS.count(',') + 1))})"  # noqa: S608 - our own names
-
-
 def _insert(tx: Transaction, letter: Letter, to: str, blocked: str | None) -> Posted:
     identity = tx.new_id("m")
-    thread = letter.thread or identity
-    state = State.BLOCKED if blocked else State.READY
     # Plain values: an enumeration or a bool makes sqlite3 look for an adapter, each time and in vain.
-    number = tx.execute(
-        INSERT,
-        *(identity, letter.sender, letter.label, to, letter.kind.value, letter.body, letter.size),
-        *(letter.attachment, letter.in_reply_to, thread, letter.cause, letter.provenance.value),
-        *(int(letter.urgent), letter.not_before, state.value, letter.hops, int(letter.broadcast)),
-        *(int(letter.wakes), tx.now, tx.now, blocked),
-    ).lastrowid
-    assert number is not None
-    fields: dict[str, object] = {
-        "number": number,
-        "from": letter.sender,
-        "to": to,
-        "state": state.value,
-        "attempts": 0,
-        "turn": None,
-        "why": blocked,
-        "kind": letter.kind.value,
-        "thread": thread,
-        "head": head(letter.body),
-        "size": letter.size,
-        "hops": letter.hops,
-        "in_reply_to": letter.in_reply_to,
-        "priority": (Priority.URGENT if letter.urgent else Priority.NORMAL).value,
-        "provenance": letter.provenance.value,
+    columns: dict[str, Parameter] = {
+        "id": identity,
+        "sender": letter.sender,
         "label": letter.label,
-        "broadcast": letter.broadcast,
-        "wakes": letter.wakes,
-        "not_before": letter.not_before,
+        "recipient": to,
+        "kind": letter.kind.value,
+        "body": letter.body,
+        "size": letter.size,
+        "attachment": letter.attachment,
+        "in_reply_to": letter.in_reply_to,
+        "thread": letter.thread or identity,
         "cause": letter.cause,
+        "provenance": letter.provenance.value,
+        "urgent": int(letter.urgent),
+        "not_before": letter.not_before,
+        "state": (State.BLOCKED if blocked else State.READY).value,
+        "hops": letter.hops,
+        "broadcast": int(letter.broadcast),
+        "wakes": int(letter.wakes),
+        "created_at": tx.now,
+        "ready_at": tx.now,
+        "why": blocked,
     }
-    tx.journal("msg.sent", to, identity, **fields)
+    sql = f"INSERT INTO message ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608 - our own names
+    number = tx.execute(sql, *columns.values()).lastrowid
+    assert number is not None
+    # What the table itself would answer, without asking it: a third of the insertion's time.
+    row = {**columns, "number": number, "attempts": 0, "turn": None}
+    record(tx, "msg.sent", row, **_sent_fields(row))
     return Posted(number, identity, blocked)
 
 
@@ -135,9 +124,9 @@ def _renew(tx: Transaction, waiting: sqlite3.Row, letter: Letter) -> sqlite3.Row
     return row
 
 
-def _sent_fields(row: sqlite3.Row) -> dict[str, object]:
+def _sent_fields(row: Row) -> dict[str, object]:
     special: dict[str, object] = {
-        "head": head(row["body"]),
+        "head": head(str(row["body"])),
         "priority": priority_of(row).value,
         "broadcast": bool(row["broadcast"]),
         "wakes": bool(row["wakes"]),

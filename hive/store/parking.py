@@ -19,8 +19,12 @@ wrong end must not park its agent for ever."""
 
 def reasons(tx: Transaction, agent: str) -> tuple[Parked, ...]:
     """Every reason in force now, oldest first."""
+    return tuple(one for one in _stored(tx, agent) if one.holds_at(tx.now))
+
+
+def _stored(tx: Transaction, agent: str) -> tuple[Parked, ...]:
     found = tx.rows("SELECT * FROM park WHERE agent = ? ORDER BY since, reason", agent)
-    return tuple(parked for parked in map(parked_of, found) if parked.holds_at(tx.now))
+    return tuple(map(parked_of, found))
 
 
 def parked_of(row: sqlite3.Row) -> Parked:
@@ -79,8 +83,7 @@ def lift_reason(tx: Transaction, agent: str, reason: Reason, by: str) -> bool:
 
 def in_force(tx: Transaction, agent: str) -> tuple[Parked, ...]:
     """The reasons that hold; those whose time has come are taken away."""
-    found = tx.rows("SELECT * FROM park WHERE agent = ? ORDER BY since, reason", agent)
-    parked = tuple(map(parked_of, found))
+    parked = _stored(tx, agent)
     for one in parked:
         if not one.holds_at(tx.now):
             lift_reason(tx, agent, one.reason, by="time")

@@ -5,7 +5,8 @@ The rule kept here: whoever changes a message writes its journal row and its tal
 
 import json
 import sqlite3
-from typing import Literal
+from collections.abc import Mapping
+from typing import Literal, TypeAlias
 
 import attrs
 
@@ -14,7 +15,7 @@ from hive.protocol.errors import NotFound
 from hive.protocol.mail import Kind, Mail, Priority, Provenance, State
 from hive.protocol.names import EVERYONE, MANAGER, NAME, OPERATOR, SYSTEM, near
 from hive.store.texts import storable
-from hive.store.transaction import Transaction
+from hive.store.transaction import Parameter, Transaction
 
 DIGITS = 18
 """The longest message number that is looked up: SQLite's integers end at 19 digits."""
@@ -28,6 +29,9 @@ MEANT = {
     SYSTEM: "That is hive itself, which reads no mail; the operator does.",
 }
 """Whom a reserved name stands for; `operator` does get mail."""
+
+Row: TypeAlias = sqlite3.Row | Mapping[str, Parameter]
+"""A row of the message table, as it was read or as it was written."""
 
 Counter = Literal["accepted", "done", "dead"]
 
@@ -66,7 +70,7 @@ def mail_of(row: sqlite3.Row) -> Mail:
     )
 
 
-def priority_of(row: sqlite3.Row) -> Priority:
+def priority_of(row: Row) -> Priority:
     """The priority a message row stands for."""
     return Priority.URGENT if row["urgent"] else Priority.NORMAL
 
@@ -155,7 +159,7 @@ def open_turn_of(tx: Transaction, agent: str) -> sqlite3.Row | None:
     return tx.row("SELECT * FROM turn INDEXED BY turn_open WHERE agent = ? AND ended_at IS NULL", agent)
 
 
-def record(tx: Transaction, type_: str, row: sqlite3.Row, **data: object) -> None:
+def record(tx: Transaction, type_: str, row: Row, **data: object) -> None:
     """Journal what has become of a message."""
     fields: dict[str, object] = {
         "number": row["number"],
@@ -166,7 +170,7 @@ def record(tx: Transaction, type_: str, row: sqlite3.Row, **data: object) -> Non
         "turn": row["turn"],
         "why": row["why"],
     }
-    tx.journal(type_, row["recipient"], row["id"], **fields, **data)
+    tx.journal(type_, str(row["recipient"]), str(row["id"]), **fields, **data)
 
 
 def count(tx: Transaction, recipient: str, counter: Counter) -> None:
