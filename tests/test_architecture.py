@@ -92,6 +92,7 @@ OPENS_NURSERIES = {
     "hive.testing.browser",
     "hive.testing.driver_contract",
     "hive.testing.page_world",
+    "hive.testing.simulate",
     "hive.testing.store_contract",
     "hive.testing.swarm",
     "hive.web.conversation",

@@ -100,12 +100,12 @@ class ScriptedSession:
     async def turn(self, prompt: Prompt) -> AsyncIterator["ScriptedTurn"]:
         """Run one turn.  Leaving the block cancels it and waits until nothing of it is left."""
         run = ScriptedTurn(self.backend, self.spec, prompt)
-        async with _beside(run.perform):
+        async with beside(run.perform):
             yield run
 
 
 @asynccontextmanager
-async def _beside(task: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+async def beside(task: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
     """Run `task` beside the block, until the block is left.  The block's own error comes out as it is."""
     trouble = None
     async with trio.open_nursery() as nursery:
@@ -169,7 +169,7 @@ class ScriptedTurn:
                     result = await self._follow(tools)
         except Exception as error:  # noqa: BLE001 - a turn that breaks down ends in a Result too
             # Trouble with closing the tools changes nothing about a turn that had ended.
-            return _broken(error) if result is None else result
+            return broken(error) if result is None else result
         return Result(error=ErrorClass.CANCELLED, detail="asked to stop") if result is None else result
 
     async def _follow(self, tools: Tools) -> Result:
@@ -289,11 +289,16 @@ def _send(to: str, body: str, in_reply_to: str | None) -> Mapping[str, object]:
     return arguments if in_reply_to is None else {**arguments, "in_reply_to": in_reply_to}
 
 
-def _broken(error: Exception) -> Result:
-    # A nursery somewhere below wraps what was raised in it.
+def cause_of(error: Exception) -> Exception:
+    """The one error inside groups of one: a nursery somewhere below wraps what was raised in it."""
     while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
         (error,) = error.exceptions
-    match error:
+    return error
+
+
+def broken(error: Exception) -> Result:
+    """The end of a turn that broke down, by what it broke down with."""
+    match error := cause_of(error):
         case ToolsDown():
             return Result(error=ErrorClass.TOOLS, detail=str(error))
         case BoxDown():

@@ -10,17 +10,18 @@ from contextlib import contextmanager
 from typing import Final
 
 import httpx2
+import orjson
 import trio
 from attrs import define, field, frozen
 from starlette.types import Message
 
 from hive.actors import Cell
-from hive.agents.http_tools import http_tools
+from hive.agents.http_tools import REPEATABLE, http_tools
 from hive.agents.tools import OpenTools
 from hive.mcp.app import EndpointApp
 from hive.mcp.inprocess import running
 from hive.mcp.server import STOPPING_ENTRY
-from hive.testing.faults import Faults
+from hive.testing.trouble import Trouble
 
 URL: Final = "http://localhost/mcp/{}"
 """Where an agent's endpoint is; nobody looks the name up."""
@@ -33,7 +34,7 @@ class Exchange:
     """One request and its answer, on a connection of its own."""
 
     request: httpx2.Request
-    faults: Faults
+    trouble: Trouble
     body: list[bytes]
     """What the application has yet to hear."""
 
@@ -87,7 +88,7 @@ class Exchange:
             return
         self.said.append(message.get("body", b""))
         if not message.get("more_body", False):
-            self.answered = not self.faults.loses_this_answer()
+            self.answered = not self.trouble.loses_this_answer()
             self.over.set()
 
 
@@ -118,7 +119,7 @@ class Serving:
 class Network(httpx2.AsyncBaseTransport):
     """What lies between the agents' clients and their endpoint; it outlives both."""
 
-    faults: Faults
+    trouble: Trouble
     _serving: Serving | None = field(default=None, init=False)
     _serves: trio.Event = field(factory=trio.Event, init=False)
     calls_cut: int = field(default=0, init=False)
@@ -155,11 +156,18 @@ class Network(httpx2.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Have a request answered, in the task of its client.  Raises what a broken network raises."""
         body = await request.aread()
-        if trio.current_time() < self.faults.tools_back_at:
+        if delay := self.trouble.delay():
+            await trio.sleep(delay)
+        if trio.current_time() < self.trouble.tools_back_at:
             raise httpx2.ConnectError("the endpoint was cut off by its test")
+        if _may_be_repeated(body) and self.trouble.repeats():
+            await self._exchange(request, body)
+        return await self._exchange(request, body)
+
+    async def _exchange(self, request: httpx2.Request, body: bytes) -> httpx2.Response:
         while (serving := self._serving) is None:
             await self._serves.wait()
-        exchange = Exchange(request, self.faults, [body])
+        exchange = Exchange(request, self.trouble, [body])
         self._exchanges[exchange] = None
         serving.take(exchange)
         try:
@@ -192,3 +200,11 @@ class Endpoint:
                 finally:
                     serving.stopping.set()
             connections.cancel_scope.cancel(reason="the endpoint leaves")
+
+
+def _may_be_repeated(body: bytes) -> bool:
+    """Whether this calls a tool that the agents' client itself calls again where an answer is lost."""
+    asked = orjson.loads(body) if body else {}
+    if not isinstance(asked, dict) or asked.get("method") != "tools/call":
+        return False
+    return asked["params"]["name"] in REPEATABLE

@@ -1,182 +1,238 @@
-"""What can be done to a simulated hive from inside: streams that break, disks that fill, commits that dawdle.
+"""What may go wrong in a simulation, at which sites, how often, and in which order it did.
 
-The rule kept here: a fault is state that a test sets; who meets it finds it there, at its own time.
+The rule kept here: whether a site fails depends on the seed and on how often it has been passed, on nothing
+else.  So every fault has a name of its own, a run can be repeated with some of its faults left out, and a
+story's own chance is the same with and without them.
 """
 
-import sqlite3
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
 from random import Random
+from typing import Final, Self
 
-import trio
-from attrs import define, evolve, field, frozen
-
-from hive.agents.backend import Backend, Capabilities, Prompt, Session, SessionSpec, TurnRun
-from hive.agents.events import Result, TurnEvent
+from attrs import define, field, fields, frozen
 
 
-@define(eq=False)
+class Site(StrEnum):
+    """Where something can go wrong."""
+
+    CRASH = "crash"
+    HANG = "hang"
+    CUT_STREAM = "cut_stream"
+    DELAY = "delay"
+    DUPLICATE = "duplicate"
+    DROP_HINT = "drop_hint"
+    FAIL_COMMIT = "fail_commit"
+    FULL_DISK = "full_disk"
+    KILL_DAEMON = "kill_daemon"
+    LOSE_BOX = "lose_box"
+    LOSE_ANSWER = "lose_answer"
+    JUMP_CLOCK = "jump_clock"
+
+
+STEP_SITES: Final = (Site.CRASH, Site.KILL_DAEMON, Site.LOSE_BOX, Site.JUMP_CLOCK)
+"""Passed before every step of any task; the others where what they spoil is done."""
+
+
+@frozen
+class Fault:
+    """One thing that went wrong: at the `nth` pass of a site."""
+
+    site: Site
+    nth: int
+    chance: float
+    """From 0 to 1: decides whatever the site leaves open, as whom it hits, or for how long."""
+
+    def __str__(self) -> str:
+        """As `Faults.parse` reads it."""
+        return f"{self.site}@{self.nth}:{self.chance!r}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `site@nth:chance`.  Raises `ValueError`."""
+        site, _, rest = text.partition("@")
+        nth, _, chance = rest.partition(":")
+        return cls(Site(site), int(nth), float(chance))
+
+
+def _rate(default: float = 0.0) -> float:
+    def check(_: object, attribute: object, value: float) -> None:
+        if not 0.0 <= value <= 1.0:
+            message = f"{getattr(attribute, 'name', 'a rate')} is a probability, from 0 to 1, not {value!r}"
+            raise ValueError(message)
+
+    return field(default=default, validator=check)
+
+
+@frozen(kw_only=True)
 class Faults:
-    """What is wrong at the moment."""
+    """For each site the probability that it fails when it is passed; by default nothing goes wrong."""
 
-    disk_full: bool = False
-    """Every commit fails."""
+    crash: float = _rate()
+    """At each step of a task: some actor's incarnation ends, without its grace."""
 
-    tools_back_at: float = 0.0
-    """Until this moment of virtual time no tool can be reached."""
+    hang: float = _rate()
+    """At each event of a turn: its agent says nothing more, until a watchdog has had enough."""
 
-    folds_in: bool = True
-    """Whether mail is folded into running turns."""
+    cut_stream: float = _rate()
+    """At each event of a turn: the connection to the agent breaks."""
 
-    reads: int = 0
-    """How often the event stream of any turn has been read."""
+    delay: float = _rate()
+    """At each commit and each request to an endpoint: it takes up to ten seconds longer."""
 
-    cut_read: int | None = None
-    """Which of these reads meets a connection error."""
+    duplicate: float = _rate()
+    """At each command and each request that may be repeated: it arrives twice."""
 
-    answers: int = 0
-    """How often the endpoint has answered a call."""
+    drop_hint: float = _rate()
+    """At each commit: nobody is told to look."""
 
-    lost_answer: int | None = None
-    """Which of these answers is lost on its way, after the endpoint has written it."""
+    fail_commit: float = _rate()
+    """At each commit: it fails, once."""
 
-    failures: dict[str, list[Result]] = field(factory=dict)
-    """How the next turns of an agent end, whatever its backend says."""
+    full_disk: float = _rate()
+    """At each commit: it fails, and so do all for up to half a minute."""
 
-    reading: dict[str, trio.CancelScope] = field(factory=dict)
-    """The read that waits, by agent."""
+    kill_daemon: float = _rate()
+    """At each step of a task: the daemon is killed, as by SIGKILL, and started again."""
 
-    def on_commit(self) -> None:
-        """Called at every commit of the store."""
-        if self.disk_full:
-            raise sqlite3.OperationalError("database or disk is full")
+    lose_box: float = _rate()
+    """At each step of a task: some agent's box is gone."""
 
-    def loses_this_answer(self) -> bool:
-        """Called at every answer of the endpoint: whether its client never reads it."""
-        self.answers += 1
-        return self.answers == self.lost_answer
+    lose_answer: float = _rate()
+    """At each answer of an endpoint: its client never reads it."""
 
-    def falsified(self, agent: str, event: TurnEvent) -> TurnEvent:
-        """The event, or what a test wants to see in place of a result."""
-        wanted = self.failures.get(agent)
-        return wanted.pop(0) if wanted and isinstance(event, Result) else event
+    jump_clock: float = _rate()
+    """At each step of a task: the wall clock is set, by up to an hour either way."""
 
+    exactly: tuple[Fault, ...] | None = None
+    """If given, these go wrong and nothing else: the way a run is repeated."""
 
-@frozen
-class SeededPauses:
-    """Holds the writer now and then, at the two points where a kill hurts most."""
+    @classmethod
+    def some(cls, scale: float = 1.0) -> Self:
+        """Of everything a little, at rates that a swarm at work gets through; `scale` is a factor for all."""
+        return cls(**{site: min(1.0, rate * scale) for site, rate in SOME.items()})  # type: ignore[arg-type]
 
-    random: Random
-    longest: float = 0.02
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read what a command line says: `none`, `some`, `some*3`, `crash=0.01,hang=0.1`, or faults by name.
 
-    async def before_commit(self) -> None:
-        """Nothing has happened yet."""
-        await trio.sleep(self._pause())
+        Raises `ValueError`, whose text says what can be written.
+        """
+        words = [word for word in text.split(",") if word]
+        match words:
+            case ["none"] | []:
+                return cls()
+            case [some] if some.partition("*")[0] == "some":
+                return cls.some(_number(some.partition("*")[2] or "1"))
+            case _ if all("@" in word for word in words):
+                return cls(exactly=tuple(_named(word) for word in words))
+            case _:
+                return cls(**dict(_given(word) for word in words))  # type: ignore[arg-type]
 
-    async def after_commit(self) -> None:
-        """The batch holds, and nobody has been told."""
-        await trio.sleep(self._pause())
-
-    def _pause(self) -> float:
-        return self.random.choice((0.0, 0.0, self.longest * self.random.random()))
-
-
-@define(eq=False)
-class CutRun:
-    """A turn whose stream of events a test can cut: any read of it may meet a connection error."""
-
-    _run: TurnRun
-    _faults: Faults
-    _agent: str
-    _events: AsyncIterator[TurnEvent] = field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        """Take the events of the real turn."""
-        self._events = aiter(self._run)
-
-    def __aiter__(self) -> AsyncIterator[TurnEvent]:
-        """Iterate over the events until the cut."""
-        return self
-
-    async def __anext__(self) -> TurnEvent:
-        """The next event, or `ConnectionResetError`."""
-        self._faults.reads += 1
-        with trio.CancelScope() as reading:
-            self._faults.reading[self._agent] = reading
-            if self._faults.reads == self._faults.cut_read:
-                reading.cancel(reason="cut by the test")
-            return self._faults.falsified(self._agent, await anext(self._events))
-        raise ConnectionResetError("the stream was cut by a test")
-
-    async def fold_in(self, prompt: Prompt) -> None:
-        """Pass it on."""
-        await self._run.fold_in(prompt)
-
-    async def cancel(self) -> None:
-        """Pass it on."""
-        await self._run.cancel()
-
-
-@frozen
-class CutSession:
-    """A session whose turns can be cut."""
-
-    session: Session
-    faults: Faults
-    agent: str
-
-    @asynccontextmanager
-    async def turn(self, prompt: Prompt) -> AsyncIterator[TurnRun]:
-        """Run a turn."""
-        async with self.session.turn(prompt) as run:
-            yield CutRun(run, self.faults, self.agent)
-
-
-@frozen
-class CutBackend:
-    """A backend whose turns can be cut."""
-
-    backend: Backend
-    faults: Faults
+    def __str__(self) -> str:
+        """As `parse` reads it."""
+        if self.exactly is not None:
+            return ",".join(map(str, self.exactly)) or "none"
+        rates = {name: rate for name, rate in self.rates.items() if rate}
+        return ",".join(f"{name}={rate!r}" for name, rate in rates.items()) or "none"
 
     @property
-    def capabilities(self) -> Capabilities:
-        """Those of the real one, unless the test wants no mail folded in."""
-        capabilities = self.backend.capabilities
-        return evolve(capabilities, fold_in=capabilities.fold_in and self.faults.folds_in)
+    def none(self) -> bool:
+        """Whether nothing ever goes wrong."""
+        return self.exactly is None and not any(self.rates.values())
 
-    @asynccontextmanager
-    async def open(self, spec: SessionSpec) -> AsyncIterator[Session]:
-        """Open a session."""
-        async with self.backend.open(spec) as session:
-            yield CutSession(session, self.faults, spec.agent)
+    @property
+    def rates(self) -> Mapping[Site, float]:
+        """The probability of every site."""
+        return {site: getattr(self, site.value) for site in Site}
+
+
+HOW: Final = (
+    "write none, some, some*FACTOR, SITE=PROBABILITY,… or SITE@NTH:CHANCE,…; the sites are " + ", ".join(Site)
+)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no number; {HOW}") from None
+
+
+def _named(word: str) -> Fault:
+    try:
+        return Fault.parse(word)
+    except ValueError:
+        raise ValueError(f"{word!r} names no fault; {HOW}") from None
+
+
+def _given(word: str) -> tuple[str, float]:
+    site, equals, rate = word.partition("=")
+    if not equals or site not in [one.value for one in Site]:
+        raise ValueError(f"{word!r} says nothing about a site; {HOW}")
+    return site, _number(rate)
+
+
+SOME: Final[Mapping[Site, float]] = {
+    Site.CRASH: 0.0005,
+    Site.HANG: 0.002,
+    Site.CUT_STREAM: 0.02,
+    Site.DELAY: 0.05,
+    Site.DUPLICATE: 0.05,
+    Site.DROP_HINT: 0.2,
+    Site.FAIL_COMMIT: 0.02,
+    Site.FULL_DISK: 0.002,
+    Site.KILL_DAEMON: 0.0002,
+    Site.LOSE_BOX: 0.0003,
+    Site.LOSE_ANSWER: 0.05,
+    Site.JUMP_CLOCK: 0.0001,
+}
+"""A swarm at work takes some ten thousand steps in an hour; so this is a few faults of each kind."""
+
+assert {one.name for one in fields(Faults)} == {*Site, "exactly"}
 
 
 @define(eq=False)
-class AtStep(trio.abc.Instrument):
-    """Does something before the `step`-th step of any task after `arm`, and counts the steps."""
+class Injector:
+    """Decides at every pass of a site whether it fails, and keeps a list of those that did."""
 
-    step: int | None
-    """None only counts."""
+    plan: Faults
+    seed: int
+    injected: list[Fault] = field(factory=list, init=False)
+    active: bool = field(default=False, init=False)
+    """Only an active one counts passes."""
 
-    steps: int = field(default=0, init=False)
-    struck: bool = field(default=False, init=False)
-    _strike: Callable[[], None] | None = field(default=None, init=False)
+    _passed: Counter[Site] = field(factory=Counter, init=False)
+    _chance: dict[Site, Random] = field(init=False)
+    _rates: Mapping[Site, float] = field(init=False)
+    _exactly: Mapping[tuple[Site, int], Fault] | None = field(init=False)
 
-    def arm(self, strike: Callable[[], None]) -> None:
-        """From now on steps count."""
-        self._strike = strike
+    def __attrs_post_init__(self) -> None:
+        """Give each site a chance of its own, so that leaving one out changes no other."""
+        self._rates = self.plan.rates
+        self._chance = {site: Random(f"{self.seed} {site}") for site in Site}
+        exactly = self.plan.exactly
+        self._exactly = None if exactly is None else {(one.site, one.nth): one for one in exactly}
 
-    def disarm(self) -> None:
-        """From now on they do not."""
-        self._strike = None
+    def at(self, site: Site) -> Fault | None:
+        """Pass a site: the fault it meets there, if any."""
+        if not self.active:
+            return None
+        self._passed[site] += 1
+        fault = self._drawn(site) if self._exactly is None else self._exactly.get((site, self._passed[site]))
+        if fault is not None:
+            self.injected.append(fault)
+        return fault
 
-    def before_task_step(self, task: trio.lowlevel.Task) -> None:
-        """Called by Trio."""
-        del task
-        if self._strike is None:
-            return
-        self.steps += 1
-        if self.steps == self.step:
-            self.struck = True
-            self._strike()
+    def _drawn(self, site: Site) -> Fault | None:
+        rate = self._rates[site]
+        if not rate or self._chance[site].random() >= rate:
+            return None
+        return Fault(site, self._passed[site], self._chance[site].random())
+
+    def on_step(self) -> Iterator[Fault]:
+        """The faults of one step of any task."""
+        for site in STEP_SITES:
+            if (fault := self.at(site)) is not None:
+                yield fault

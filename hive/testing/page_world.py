@@ -31,9 +31,9 @@ from hive.store.handlers import HANDLERS
 from hive.store.sqlite import SqliteStore, open_store
 from hive.store.transaction import Transaction
 from hive.testing.deeds import AGENT, Play
-from hive.testing.faults import SeededPauses
 from hive.testing.mirror import Json, Mirror, Stream
 from hive.testing.simulate import Simulation, simulate
+from hive.testing.trouble import SeededPauses
 from hive.web import wire
 from hive.web.connection import Connection
 from hive.web.conversation import Conversation

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Self, TypeVar
 
 import trio
-from attrs import define, field
+from attrs import define, field, frozen
 
 from hive.actors import Fact
 
@@ -13,8 +13,26 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from hive.actors import Bus
+    from hive.protocol.views import JournalRow
 
 F = TypeVar("F", bound=Fact)
+
+
+@frozen
+class Journalled(Fact):
+    """A row of the store's journal, once it is committed."""
+
+    type: str
+    """As `msg.sent` or `turn.ended`; see `hive.protocol.events`."""
+
+    agent: str | None
+    subject: str | None
+    row: JournalRow = field(repr=False)
+
+    def __str__(self) -> str:
+        """In a line, as a report shows it."""
+        about = " ".join(f"{key}={value!r}" for key, value in self.row.data.items())
+        return f"{self.row.seq} {self.type} {self.agent or ''} {self.subject or ''} {about}"
 
 
 @define(eq=False)

@@ -1,105 +1,451 @@
-"""Runs that can be repeated: virtual time, a seeded scheduler, and one source of chance.
+"""Simulations: a story about agents and actors, told in virtual time, the same each time for the same seed.
 
-What it asks of the code under test: all randomness from the injected generator, wall time from the injected
-function, no threads, no real sockets, no iteration over sets of objects.
+The rule kept here: nothing is replaced that promises anything.  The store, the tree of actors, the turns and
+the MCP application are those of production; time, chance, boxes and the network between an agent and its
+endpoint are the simulation's.  See docs/testing.md for how to write a story and docs/determinism.md for what
+one may rely on.
 """
 
 from __future__ import annotations
 
 import random as chance
-from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, Final, TypeVar
+from contextlib import ExitStack
+from contextvars import ContextVar
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import trio
-import trio.testing
-from attrs import define, field
+from attrs import define, field, frozen
+from outcome import Error, Value
 
-from hive.actors import Budget, Bus, ChildSpec, Hive, Strategy, open_hive
-
-from .recorder import FactLog
+from .faults import Faults, Injector, Site
+from .recorder import Journalled
+from .stage import Stage, play
+from .story import Letter, Scene, explain
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-    from random import Random
+    from collections.abc import Awaitable, Callable, Sequence
+    from pathlib import Path
+
+    from hive.actors import ChildSpec, Fact, Ref
+    from hive.agents.tools import ToolAnswer
+    from hive.mcp.tools import ToolSpec
+    from hive.protocol.commands import Command
+    from hive.protocol.limits import Limits
+    from hive.protocol.mail import Mail
+    from hive.protocol.views import AgentView, TurnView, Violation
+    from hive.store.port import Reader
+
+    from .brains import Brain
+    from .faults import Fault
+    from .recorder import FactLog
+    from .swarm import Swarm
 
 T = TypeVar("T")
+C = TypeVar("C")
 
-EPOCH: Final = 1_700_000_000.0
-"""The wall clock when a simulation begins."""
-
-TOO_LONG: Final = 24 * 3600.0
-"""Virtual seconds after which a story is taken to hang."""
-
-
-@contextmanager
-def deterministic_scheduling(seed: int) -> Iterator[None]:
-    """Have Trio order runnable tasks by this seed, until the block is left.
-
-    Trio offers no public way; this is the only place that touches its private names, and a test guards it.
-    """
-    run = trio._core._run  # noqa: SLF001
-    allowed, state = run._ALLOW_DETERMINISTIC_SCHEDULING, run._r.getstate()  # noqa: SLF001
-    run._ALLOW_DETERMINISTIC_SCHEDULING = True  # type: ignore[misc]  # noqa: SLF001
-    run._r.seed(seed)  # noqa: SLF001
-    try:
-        yield
-    finally:
-        run._ALLOW_DETERMINISTIC_SCHEDULING = allowed  # type: ignore[misc]  # noqa: SLF001
-        run._r.setstate(state)  # noqa: SLF001
+SETTLE_SECONDS = 6 * 3600.0
+"""How long `settle` waits in virtual time: longer than any pause hive makes by itself."""
 
 
 @define(eq=False)
-class Simulation:
-    """What a story has in hand: its seed, its chance, its clocks, its bus, and every fact so far."""
+class Simulation(Stage):
+    """What a story has in hand.
 
-    seed: int
-    random: Random
-    bus: Bus = field(factory=Bus)
-    facts: FactLog = field(init=False)
-    jumped: float = 0.0
-
-    def __attrs_post_init__(self) -> None:
-        """Record from the first fact on."""
-        self.facts = FactLog().attach(self.bus)
-
-    def wall(self) -> float:
-        """The wall clock: virtual time since the epoch, and whatever it has jumped."""
-        return EPOCH + trio.current_time() + self.jumped
-
-    def jump_wall(self, seconds: float) -> None:
-        """Set the wall clock forward or back, as people do. Monotonic time does not notice."""
-        self.jumped += seconds
-
-    @asynccontextmanager
-    async def hive(
-        self, *specs: ChildSpec, strategy: Strategy = Strategy.ONE_FOR_ONE, budget: Budget | None = None
-    ) -> AsyncIterator[Hive]:
-        """Open a hive on this simulation's clocks and chance, its facts recorded from the first on."""
-        async with open_hive(
-            *specs,
-            strategy=strategy,
-            budget=budget or Budget(),
-            random=self.random,
-            wall=self.wall,
-            bus=self.bus,
-        ) as hive:
-            yield hive
-
-
-def simulate(
-    story: Callable[[Simulation], Awaitable[T]], seed: int, *, instruments: Sequence[trio.abc.Instrument] = ()
-) -> T:
-    """Run a story in virtual time under this seed and return what it returns. The same seed gives the same
-    run.
-
-    Raises `trio.TooSlowError` if it is not over after a virtual day.
+    The daemon starts when the first agent or actor does; a story about bare actors may open a `hive` of its
+    own instead.  After every commit the invariants are checked, and once more, over all history, at the end.
     """
 
-    async def main() -> T:
-        with trio.fail_after(TOO_LONG):
-            return await story(Simulation(seed, chance.Random(seed)))
+    limit: trio.CancelScope = field(kw_only=True, repr=False)
+    injector: Injector = field(factory=lambda: Injector(Faults(), 0), kw_only=True)
+    limits: Limits | None = field(default=None, kw_only=True)
+    tools: tuple[ToolSpec, ...] = field(default=(), kw_only=True)
+    steps: int = field(default=0, init=False)
+    """Steps of tasks so far."""
 
-    with deterministic_scheduling(seed):
-        return trio.run(
-            main, clock=trio.testing.MockClock(autojump_threshold=0), instruments=list(instruments)
+    _nursery: trio.Nursery = field(kw_only=True, repr=False)
+    _kept: ExitStack = field(factory=ExitStack, init=False, repr=False)
+    _swarm: Swarm | None = field(default=None, init=False, repr=False)
+    reading: Reader | None = field(default=None, init=False, repr=False)
+    """Committed state, whether or not a daemon runs; None until one has."""
+
+    _failed: list[AssertionError] = field(factory=list, init=False, repr=False)
+
+    # --- who there is ----------------------------------------------------------------------------
+
+    async def spawn(
+        self,
+        name: str,
+        brain: Brain = None,
+        *,
+        role: str = "agent",
+        purpose: str = "",
+        directives_from: Sequence[str] = ("operator",),
+    ) -> None:
+        """Add an agent that thinks with this brain.  Its box is up and its first turn may begin.
+
+        Raises `Malformed` for a bad name, `Conflict` for one that is taken.
+        """
+        from hive.protocol.commands import Settings  # noqa: PLC0415 - actors need none of this
+
+        from .brains import rules_of  # noqa: PLC0415
+
+        swarm = await self.swarm()
+        settings = Settings(
+            role=role,
+            backend=f"brain:{name}",
+            rules=rules_of(brain),
+            directives_from=tuple(directives_from),
+            purpose=purpose,
         )
+        swarm.give(settings.backend, brain, self._failed.append)
+        await swarm.add(name, settings)
+
+    async def actor(self, spec: ChildSpec) -> Ref:
+        """Start an actor of your own in hive's tree; a daemon that is restarted starts it again."""
+        from hive.actors import StartChild  # noqa: PLC0415
+
+        swarm = await self.swarm()
+        daemon = await swarm.daemon()
+        await daemon.hive.root.ask(StartChild(spec))
+        swarm.actors.append(spec)
+        return daemon.hive.ref(spec.name)
+
+    async def ref(self, name: str) -> Ref:
+        """A ref to an actor of the daemon that runs, or of the next one."""
+        return (await (await self.swarm()).daemon()).hive.ref(name)
+
+    async def swarm(self) -> Swarm:
+        """The hive below this simulation, started when it is asked for; for what is not offered here."""
+        if self._swarm is None:
+            from hive.store.sqlite import open_reader  # noqa: PLC0415 - actors need no store
+
+            from .swarm import scratch  # noqa: PLC0415 - nor MCP, which takes long to import
+
+            self._swarm = swarm = self._swarm_in(self._kept.enter_context(scratch()))
+            self._nursery.start_soon(swarm.live)
+            await swarm.daemon()
+            self.reading = self._kept.enter_context(open_reader(swarm.file, self.wall))
+            self.injector.active = True
+        await self._swarm.daemon()
+        return self._swarm
+
+    def _swarm_in(self, directory: Path) -> Swarm:
+        """At the mercy of the faults, and looked after when it falls."""
+        from hive.protocol.limits import Limits  # noqa: PLC0415 - as above
+
+        from .swarm import GRACE_SECONDS, GRACE_UNDER_FAULTS_SECONDS, Swarm  # noqa: PLC0415
+        from .trouble import Trouble  # noqa: PLC0415
+
+        return Swarm(
+            self,
+            directory,
+            self.limits or Limits(),
+            grace=GRACE_SECONDS if self.injector.plan.none else GRACE_UNDER_FAULTS_SECONDS,
+            trouble=Trouble(injector=self.injector),
+            tools=self.tools,
+            restarted=True,
+        )
+
+    # --- what a person or a client does ----------------------------------------------------------
+
+    async def send(
+        self, to: str, body: str, *, sender: str = "operator", in_reply_to: str | None = None
+    ) -> Letter:
+        """Send one message; it has been accepted when this returns.
+
+        Raises what refuses it, as `NotFound` or `Refused`.  A daemon that dies meanwhile is asked again, by
+        the same key.
+        """
+        swarm = await self.swarm()
+        accepted = await swarm.send(to, body, sender=sender, in_reply_to=in_reply_to)
+        return self.mail(accepted.id)
+
+    async def call(self, agent: str, tool: str, /, **arguments: object) -> ToolAnswer:
+        """Call a tool at an agent's endpoint, as its CLI does, with a session token of its own.
+
+        A refusal is an answer with `ok` false.  Raises `ToolsDown` where the endpoint cannot be reached.
+        """
+        return await (await self.swarm()).call(agent, tool, arguments)
+
+    async def do(self, command: Command[C]) -> C:
+        """Have a command of `hive.protocol.commands` carried out, as the page and the command line have.
+
+        Raises its refusal.  Asked again, by the same key, until there is an answer.
+        """
+        return await (await self.swarm()).perform(command)
+
+    # --- time ------------------------------------------------------------------------------------
+
+    async def advance(
+        self, *, days: float = 0.0, hours: float = 0.0, minutes: float = 0.0, seconds: float = 0.0
+    ) -> None:
+        """Let virtual time pass."""
+        length = ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+        self.limit.deadline += length
+        await trio.sleep(length)
+
+    async def settle(self, within: float = SETTLE_SECONDS) -> None:
+        """Wait until nothing is due: no turn runs, no box is down, and no mail waits unless it is held.
+
+        Raises `trio.TooSlowError` after so many virtual seconds.
+        """
+        await (await self.swarm()).settle(within)
+
+    # --- what goes wrong -------------------------------------------------------------------------
+
+    async def crash(self, name: str, *, at: str | type[Fact] | None = None) -> None:
+        """End an actor's incarnation without its grace; an agent's name means its harness.
+
+        `at` waits for the next fact first: a type of the journal's rows, as "turn.began", or a class of
+        facts.  So do the other mishaps.
+        """
+        from hive.actors.protocol import harness_of  # noqa: PLC0415
+
+        swarm = await self._upon(at)
+        swarm.kill_actor(harness_of(name) if harness_of(name) in swarm.harnesses else name)
+
+    async def rebuild(self, agent: str, *, at: str | type[Fact] | None = None) -> None:
+        """Have an agent's box replaced."""
+        await (await self._upon(at)).rebuild(agent)
+
+    async def lose_box(self, agent: str, *, at: str | type[Fact] | None = None) -> None:
+        """Have an agent's box die."""
+        (await self._upon(at)).kill_box(agent)
+
+    async def cut_stream(self, agent: str, *, at: str | type[Fact] | None = None) -> None:
+        """Break the connection between an agent's harness and what thinks, if a turn runs."""
+        (await self._upon(at)).kill_backend(agent)
+
+    async def disconnect(self, seconds: float = 1.0, *, at: str | type[Fact] | None = None) -> None:
+        """Break every connection to the agents' endpoint, and allow none for so long."""
+        (await self._upon(at)).cut_tools(seconds)
+
+    async def restart_daemon(self, *, at: str | type[Fact] | None = None) -> None:
+        """Kill the daemon as with SIGKILL, and have another one start; returns when that one serves."""
+        swarm = await self._upon(at)
+        swarm.restart_daemon()
+        await trio.lowlevel.checkpoint()
+        await swarm.daemon()
+
+    async def _upon(self, at: str | type[Fact] | None) -> Swarm:
+        swarm = await self.swarm()
+        if isinstance(at, str):
+            await self.facts.wait_for(Journalled, count=len(self.facts.of(Journalled, type=at)) + 1, type=at)
+        elif at is not None:
+            await self.facts.wait_for(at, count=len(self.facts.of(at)) + 1)
+        return swarm
+
+    # --- what can be seen ------------------------------------------------------------------------
+
+    def agent(self, name: str) -> AgentView:
+        """An agent as the store has it: its state, its park reasons, its open turn."""
+        view = self._read().agent(name)
+        assert view is not None, f"there is no agent {name}"
+        return view
+
+    def inbox(self, name: str, *, finished: bool = True) -> tuple[Mail, ...]:
+        """An agent's or the operator's mail, oldest first."""
+        page = self._read().mailbox(name, limit=1_000).mail
+        return tuple(
+            one for one in reversed(page) if finished or one.state in {"ready", "claimed", "blocked"}
+        )
+
+    def turns(self, agent: str) -> tuple[TurnView, ...]:
+        """An agent's turns, oldest first."""
+        return tuple(reversed(self._read().turns(agent, limit=1_000)))
+
+    def mail(self, message: str) -> Letter:
+        """A message by its id, and its life story."""
+        return Letter(message, self._read(), self.facts)
+
+    def _read(self) -> Reader:
+        assert self.reading is not None, "nothing runs yet: spawn an agent, or start an actor, first"
+        return self.reading
+
+    def check(self) -> None:
+        """Assert now what the end asserts: the invariants, over all history, and what brains assert."""
+        if self._failed:
+            raise self._failed[0]
+        if self._swarm is not None:
+            found = (*self._swarm.violations, *self._swarm.look(deep=True))
+            assert not found, "\n".join(one.text for one in found)
+            assert not self._swarm.endpoint_errors, repr(self._swarm.endpoint_errors[0])
+
+    # --- the run itself --------------------------------------------------------------------------
+
+    async def tell(self, story: Callable[[Simulation], Awaitable[T]]) -> T:
+        """Tell a story, and check what has to be true at its end."""
+        with self._kept:
+            result = await story(self)
+            self.injector.active = False
+            if self._swarm is not None:
+                self._swarm.trouble.end()
+                await self._swarm.daemon()
+            self.check()
+            return result
+
+    def strike(self, fault: Fault) -> None:
+        """Carry out a fault that hits between two steps."""
+        if (swarm := self._swarm) is None:
+            return
+        match fault.site:
+            case Site.CRASH:
+                swarm.kill_actor(_pick(swarm.mortals, fault))
+            case Site.LOSE_BOX:
+                swarm.kill_box(_pick(sorted(swarm.boxes.running), fault))
+            case Site.KILL_DAEMON:
+                swarm.restart_daemon()
+            case Site.JUMP_CLOCK:
+                swarm.jump_wall(7200.0 * fault.chance - 3600.0)
+            case _:
+                raise AssertionError(f"{fault.site} is no matter of steps")
+
+
+def _pick(choices: Sequence[str], fault: Fault) -> str:
+    """Whom a fault hits; nobody, by the name of nobody, where there is nobody."""
+    return choices[int(fault.chance * len(choices)) % len(choices)] if choices else ""
+
+
+@define(eq=False)
+class _Steps(trio.abc.Instrument):
+    """Counts the steps of all tasks, and lets faults strike between them."""
+
+    simulation: Simulation | None = None
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:  # noqa: ARG002 - any task
+        if (simulation := self.simulation) is None:
+            return
+        simulation.steps += 1
+        if simulation.injector.active:
+            for fault in simulation.injector.on_step():
+                simulation.strike(fault)
+
+
+@frozen
+class Run(Generic[T]):
+    """One story, told once, whether it went well or not."""
+
+    outcome: Value[T] | Error
+    seed: int
+    faults: Faults
+    """Those that were asked for."""
+
+    injected: tuple[Fault, ...]
+    """Those that struck, in order: with `Faults(exactly=…)` they strike again."""
+
+    seconds: float
+    """How much virtual time it took."""
+
+    steps: int
+    """How many steps of tasks."""
+
+    messages: int
+    """How many messages were accepted."""
+
+    boots: int
+    """How many daemons it took."""
+
+    violations: tuple[Violation, ...]
+    facts: FactLog = field(repr=False)
+
+    @property
+    def error(self) -> BaseException | None:
+        """What it failed with."""
+        return self.outcome.error if isinstance(self.outcome, Error) else None
+
+
+def run(  # noqa: PLR0913 - each by its name, and each optional
+    story: Callable[[Simulation], Awaitable[T]],
+    seed: int,
+    *,
+    faults: Faults | None = None,
+    limits: Limits | None = None,
+    tools: Sequence[ToolSpec] = (),
+    instruments: Sequence[trio.abc.Instrument] = (),
+) -> Run[T]:
+    """Tell a story once and say how it went.  An error of the story is part of the answer and is not raised.
+
+    An error bears notes: how to repeat the run, its last facts, and the life of the mail it left unfinished.
+    """
+    steps = _Steps()
+    plan = faults or Faults()
+
+    async def main(limit: trio.CancelScope) -> Run[T]:
+        async with trio.open_nursery() as nursery:
+            steps.simulation = simulation = Simulation(
+                seed,
+                chance.Random(seed),
+                limit=limit,
+                injector=Injector(plan, seed),
+                limits=limits,
+                tools=tuple(tools),
+                nursery=nursery,
+            )
+            began = trio.current_time()
+            outcome: Value[T] | Error
+            try:
+                outcome = Value(await simulation.tell(story))
+            except KeyboardInterrupt as error:
+                outcome = Error(error)
+            except Exception as error:  # noqa: BLE001 - raised by `simulate`, where no nursery wraps it
+                explain(error, Scene(seed, simulation.injector, simulation.facts, simulation.reading), story)
+                outcome = Error(error)
+            told = _told(simulation, outcome, trio.current_time() - began)
+            nursery.cancel_scope.cancel(reason="the story is over")
+        return told
+
+    return play(main, seed, instruments=[steps, *instruments])
+
+
+def _told(simulation: Simulation, outcome: Value[T] | Error, seconds: float) -> Run[T]:
+    swarm = simulation._swarm  # noqa: SLF001 - this module's own
+    return Run(
+        outcome,
+        simulation.seed,
+        simulation.injector.plan,
+        tuple(simulation.injector.injected),
+        seconds,
+        simulation.steps,
+        0 if swarm is None else swarm.accepted,
+        0 if swarm is None else swarm.boots,
+        () if swarm is None else tuple(swarm.violations),
+        simulation.facts,
+    )
+
+
+TWICE: ContextVar[bool] = ContextVar("TWICE", default=False)
+"""Whether `simulate` tells every story twice and compares: what `pytest --hive-twice` sets."""
+
+
+def simulate(  # noqa: PLR0913 - each by its name, and each optional
+    story: Callable[[Simulation], Awaitable[T]],
+    seed: int,
+    *,
+    faults: Faults | None = None,
+    limits: Limits | None = None,
+    tools: Sequence[ToolSpec] = (),
+    instruments: Sequence[trio.abc.Instrument] = (),
+) -> T:
+    """Tell a story in virtual time and return what it returns.  The same seed gives the same run.
+
+    `faults` go wrong besides, by this seed; `tools` are had by the agents beside hive's own.  Raises what the
+    story raises, `AssertionError` where an invariant does not hold, and `trio.TooSlowError` if the story is
+    not over after a virtual day besides the time it lets pass itself.
+    """
+    told = run(story, seed, faults=faults, limits=limits, tools=tools, instruments=instruments)
+    if TWICE.get() and told.error is None:
+        again = run(story, seed, faults=faults, limits=limits, tools=tools, instruments=instruments)
+        first, second = told.facts.trace(), again.facts.trace()
+        assert first == second, difference(first, second)
+    return told.outcome.unwrap()
+
+
+def difference(first: Sequence[str], second: Sequence[str]) -> str:
+    """Where two runs of one seed part, in words."""
+    pairs = enumerate(zip_longest(first, second, fillvalue="(nothing more)"))
+    number, (one, other) = next((n, pair) for n, pair in pairs if pair[0] != pair[1])
+    return (
+        "two runs of the same seed differ: something in the story takes time, chance or order from outside;"
+        f" see docs/determinism.md. They part at fact {number}:\n  first:  {one}\n  second: {other}"
+    )

@@ -6,9 +6,10 @@ run in production.  After every commit the invariants are checked.
 """
 
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
+from random import Random
 from typing import TypeVar
 
 import trio
@@ -16,6 +17,7 @@ from attrs import define, evolve, field, frozen
 from outcome import Error, Value
 
 from hive.actors import (
+    ROOT,
     ActorCrashed,
     ActorSnapshot,
     ActorStopped,
@@ -23,6 +25,7 @@ from hive.actors import (
     Hive,
     HiveError,
     NoSuchActor,
+    RestartsExhausted,
     StartChild,
     SupervisorSnapshot,
 )
@@ -43,15 +46,18 @@ from hive.actors.tree import core_specs
 from hive.actors.turn import Parts
 from hive.agents.backend import Backend
 from hive.agents.registry import BackendParts, make_backend
+from hive.agents.rules import Rules
+from hive.agents.scripted import RULES, ScriptedBackend
 from hive.agents.shell import ShellAnswer
 from hive.agents.tokens import Sessions
+from hive.agents.tools import OpenTools, ToolAnswer
 from hive.containers.fake import FakeDriver
 from hive.containers.port import Box, BoxDown
 from hive.mcp.app import EndpointApp
 from hive.mcp.parts import McpParts
 from hive.mcp.server import Incarnation
 from hive.mcp.serving import CHILD as MCP
-from hive.mcp.tools import TOOLS
+from hive.mcp.tools import TOOLS, ToolSpec
 from hive.protocol.commands import AddAgent, Command, Once, Send, Settings
 from hive.protocol.errors import HiveRefusal, StoreUnavailable
 from hive.protocol.limits import Limits
@@ -61,11 +67,17 @@ from hive.protocol.views import AgentView, JournalRow, StreamView, Violation
 from hive.store.batch import Handlers
 from hive.store.handlers import HANDLERS
 from hive.store.sqlite import SqliteStore, open_store
+from hive.testing.brains import OWN_RULES, Brain, BrainParts, backend_of
 from hive.testing.endpoint import Endpoint, Network
-from hive.testing.faults import CutBackend, Faults, SeededPauses
-from hive.testing.simulate import Simulation, simulate
+from hive.testing.recorder import Journalled
+from hive.testing.stage import Stage, play
+from hive.testing.trouble import CutBackend, SeededPauses, Trouble
 
 T = TypeVar("T")
+
+GRACE_SECONDS = 15.0
+GRACE_UNDER_FAULTS_SECONDS = 90.0
+"""How long mail may wait for no visible reason: what restarts take, and what faults may add to it."""
 
 AGAIN_SECONDS = 0.25
 """How soon a client asks again that got no answer."""
@@ -89,6 +101,7 @@ class Daemon:
     store: SqliteStore
     hive: Hive
     boxes: Boxes
+    sessions: Sessions
     scope: trio.CancelScope
 
 
@@ -96,11 +109,11 @@ class Daemon:
 class Swarm:
     """One hive over any number of daemons, and everything a test may do to it."""
 
-    simulation: Simulation
+    stage: Stage
     directory: Path
     limits: Limits = Limits()
-    grace: float = 15.0
-    """How long mail may wait without a visible reason before a check fails, in seconds; covers restarts."""
+    grace: float = GRACE_SECONDS
+    """How long mail may wait without a visible reason before a check fails, in seconds."""
 
     deaf: bool = False
     """Every hint is lost."""
@@ -117,26 +130,40 @@ class Swarm:
     visitors: list[Callable[[SqliteStore], None]] = field(factory=list)
     """Each is shown every store that is opened, once it is recovered and before anybody works on it."""
 
+    trouble: Trouble = field(factory=Trouble)
+    tools: tuple[ToolSpec, ...] = ()
+    """Tools beyond hive's own."""
+
+    actors: list[ChildSpec] = field(factory=list)
+    """Children of a story's own, which every daemon has besides hive's."""
+
+    restarted: bool = False
+    """Whether a daemon whose restarts are exhausted is followed by the next, as where something looks after
+    it; otherwise that fails the story."""
+
     boxes: FakeDriver = field(init=False)
-    faults: Faults = field(factory=Faults, init=False)
     journal: list[JournalRow] = field(factory=list, init=False)
     violations: list[Violation] = field(factory=list, init=False)
     boots: int = field(default=0, init=False)
     network: Network = field(init=False)
+    open_tools: OpenTools = field(init=False)
     endpoint_errors: list[BaseException] = field(factory=list, init=False)
     """What went wrong inside the endpoint and was nobody's death."""
 
     _daemon: Daemon | None = field(default=None, init=False)
     _up: trio.Event = field(factory=trio.Event, init=False)
     _keys: int = field(default=0, init=False)
+    _lenient_until: float = field(default=0.0, init=False)
+    """The clock was set: until then nobody can tell from times of day how long something has waited."""
 
     def __attrs_post_init__(self) -> None:
         """Make the boxes and the network, which outlive every daemon."""
-        self.network = Network(self.faults)
+        self.network = Network(self.trouble)
         self.boxes = FakeDriver(self.directory, self._pause)
+        self.open_tools = self.network.tools(lambda: f"use-{self.stage.random.getrandbits(64):016x}")
 
     async def _pause(self, _where: str) -> None:
-        await trio.sleep(self.simulation.random.choice((0.0, 0.01 * self.simulation.random.random())))
+        await trio.sleep(self.stage.random.choice((0.0, 0.01 * self.stage.random.random())))
 
     # --- the daemon ------------------------------------------------------------------------------
 
@@ -144,23 +171,31 @@ class Swarm:
         """Run one daemon after another: each killed one is followed by the next."""
         while True:
             with trio.CancelScope() as scope:
-                await self._live_once(scope)
+                try:
+                    await self._live_once(scope)
+                except RestartsExhausted:
+                    if not self.restarted:
+                        raise
             self._daemon, self._up = None, trio.Event()
             self.boxes.break_all()
 
     async def _live_once(self, scope: trio.CancelScope) -> None:
-        pauses = SeededPauses(self.simulation.random)
+        pauses = SeededPauses(self.stage.random, delay=self.trouble.delay)
+
+        def on_commit() -> None:
+            store.hints.deaf = self.trouble.loses_hints() or self.deaf
+            self.trouble.on_commit()
+
         with open_store(
-            self.directory / "hive.sqlite3",
-            wall=self.simulation.wall,
-            random_=self.simulation.random,
+            self.file,
+            wall=self.stage.wall,
+            random_=self.stage.random,
             limits=self.limits,
             inline=True,
             pauses=pauses,
             handlers=self.handlers,
-            faults=self.faults.on_commit,
+            faults=on_commit,
         ) as store:
-            store.hints.deaf = self.deaf
             store.subscribe(self._on_commit)
             await begin_boot(store, "simulated")
             for visit in self.visitors:
@@ -169,9 +204,11 @@ class Swarm:
             boxes = Boxes(store, {"fake": self.boxes, "subprocess": self.boxes})
             parts = self._parts(store, boxes)
             try:
-                async with self.simulation.hive(*core_specs(store, parts)) as hive:
+                async with self.stage.hive(*core_specs(store, parts)) as hive:
                     await self._open_endpoint(parts, hive)
-                    self._daemon = Daemon(store, hive, boxes, scope)
+                    for spec in self.actors:
+                        await hive.root.ask(StartChild(spec))
+                    self._daemon = Daemon(store, hive, boxes, parts.sessions, scope)
                     self._up.set()
                     await trio.sleep_forever()
             finally:
@@ -182,18 +219,17 @@ class Swarm:
             store=store,
             hints=store.hints,
             boxes=boxes,
-            sessions=Sessions(lambda: f"{self.simulation.random.getrandbits(128):032x}"),
+            sessions=Sessions(lambda: f"{self.stage.random.getrandbits(128):032x}"),
             backend=self._backend,
-            wall=self.simulation.wall,
+            wall=self.stage.wall,
             limits=self.limits,
         )
 
     def _backend(self, settings: Settings) -> Backend:
         if settings.backend in self.backends:
             return self.backends[settings.backend]
-        tools = self.network.tools(lambda: f"use-{self.simulation.random.getrandbits(64):016x}")
-        parts = BackendParts(tools, NoShell(), self.simulation.wall)
-        return CutBackend(make_backend(settings.backend, parts), self.faults)
+        parts = BackendParts(self.open_tools, NoShell(), self.stage.wall)
+        return CutBackend(make_backend(settings.backend, parts), self.trouble)
 
     async def _open_endpoint(self, parts: Parts, hive: Hive) -> None:
         mcp = McpParts(
@@ -207,7 +243,7 @@ class Swarm:
             on_error=self._on_endpoint_error,
         )
         # Looking for installed tools takes longer than the rest of the start, and there are none.
-        app = EndpointApp(mcp, incarnate=lambda parts: Incarnation(parts, TOOLS))
+        app = EndpointApp(mcp, incarnate=lambda parts: Incarnation(parts, (*TOOLS, *self.tools)))
         endpoint = Endpoint(app, self.network, self._on_endpoint_error)
         await hive.root.ask(StartChild(ChildSpec(MCP, lambda: endpoint)))
 
@@ -218,14 +254,37 @@ class Swarm:
 
     def _on_commit(self, rows: Sequence[JournalRow], _stream: Sequence[tuple[str, StreamView]]) -> None:
         self.journal.extend(rows)
+        for row in rows:
+            self.stage.facts.note(Journalled(row.type, row.agent, row.subject, row))
         if self._daemon is not None and rows and self.checked:
-            self.violations.extend(self._daemon.store.reader.violations(grace=self.grace))
+            self.violations.extend(self.look())
+
+    def look(self, *, deep: bool = False) -> tuple[Violation, ...]:
+        """Every invariant that does not hold now."""
+        lenient = trio.current_time() < self._lenient_until
+        grace = float("inf") if lenient else self.grace
+        return self.store.reader.violations(grace=grace, deep=deep)
 
     async def daemon(self) -> Daemon:
         """The daemon that runs, as soon as one does."""
         while self._daemon is None:
             await self._up.wait()
         return self._daemon
+
+    @property
+    def file(self) -> Path:
+        """Where the store lies."""
+        return self.directory / "hive.sqlite3"
+
+    @property
+    def accepted(self) -> int:
+        """How many messages have been accepted since the last daemon began, and before."""
+        return sum(row.type == "msg.sent" for row in self.journal)
+
+    @property
+    def mortals(self) -> tuple[str, ...]:
+        """Who can crash: everybody below the root."""
+        return () if self._daemon is None else tuple(name for name in self._daemon.hive.names if name != ROOT)
 
     @property
     def store(self) -> SqliteStore:
@@ -264,6 +323,13 @@ class Swarm:
         """
         self._keys += 1
         once = Once("test", f"key-{self._keys}", repr(command))
+        answer = await self._perform(command, once)
+        if self.trouble.repeats():
+            repeated = await self._perform(command, once)
+            assert repeated == answer, f"a repeated {command} was answered otherwise: {repeated}"
+        return answer
+
+    async def _perform(self, command: Command[T], once: Once) -> T:
         with trio.fail_after(CLIENT_SECONDS):
             while True:
                 daemon = await self.daemon()
@@ -276,12 +342,37 @@ class Swarm:
         await self.perform(AddAgent(name, evolve(settings or Settings(), driver="fake")))
 
     async def send(
-        self, to: str, body: str, *, sender: str = "operator", label: str | None = None
+        self,
+        to: str,
+        body: str,
+        *,
+        sender: str = "operator",
+        label: str | None = None,
+        in_reply_to: str | None = None,
     ) -> Accepted:
         """Send one message; it has been accepted when this returns."""
         provenance = Provenance.OPERATOR if sender == "operator" else Provenance.AGENT
-        answer = await self.perform(Send(sender, to, body, provenance, label=label))
-        return answer.accepted[0]
+        command = Send(sender, to, body, provenance, label=label, in_reply_to=in_reply_to)
+        return (await self.perform(command)).accepted[0]
+
+    async def call(self, agent: str, tool: str, arguments: Mapping[str, object]) -> ToolAnswer:
+        """Call a tool as an agent's CLI, with a session token made for this call."""
+        sessions = (await self.daemon()).sessions
+        session = sessions.mint(agent)
+        try:
+            async with self.open_tools(session) as tools:
+                return await tools.call(tool, arguments)
+        finally:
+            sessions.end(session)
+
+    def give(self, backend: str, brain: Brain, on_assertion: Callable[[AssertionError], None]) -> None:
+        """Have agents of this backend think with this brain."""
+        parts = BrainParts(self.open_tools, self._scripted, self.stage.random, self.stage.wall, on_assertion)
+        self.backends[backend] = CutBackend(backend_of(brain, parts), self.trouble)
+
+    def _scripted(self, rules: Rules | None) -> ScriptedBackend:
+        tables = RULES if rules is None else {**RULES, OWN_RULES: rules}
+        return ScriptedBackend(self.open_tools, NoShell(), self.stage.wall, rules=tables)
 
     async def rebuild(self, agent: str) -> None:
         """Have an agent's box replaced; asked again until the intent is committed."""
@@ -360,12 +451,12 @@ class Swarm:
 
     def kill_backend(self, agent: str) -> None:
         """Cut the event stream of the turn that runs, if one does."""
-        if (reading := self.faults.reading.get(agent)) is not None:
+        if (reading := self.trouble.reading.get(agent)) is not None:
             reading.cancel(reason="cut by the test")
 
     def cut_tools(self, seconds: float = 1.0) -> None:
         """Break every connection to the endpoint, and let no agent make a new one for so long."""
-        self.faults.tools_back_at = trio.current_time() + seconds
+        self.trouble.tools_back_at = trio.current_time() + seconds
         self.network.cut()
 
     def kill_endpoint(self) -> None:
@@ -385,11 +476,12 @@ class Swarm:
 
     def fill_disk(self, *, full: bool = True) -> None:
         """Let every commit fail, or hold again."""
-        self.faults.disk_full = full
+        self.trouble.disk_full = full
 
     def jump_wall(self, seconds: float) -> None:
         """Set the wall clock forward or back."""
-        self.simulation.jump_wall(seconds)
+        self.stage.jump_wall(seconds)
+        self._lenient_until = trio.current_time() + self.grace
 
     def drop_hints(self) -> None:
         """From now on every hint is lost."""
@@ -418,7 +510,7 @@ async def open_swarm(swarm: Swarm) -> AsyncIterator[Swarm]:
         await swarm.daemon()
         yield swarm
         if swarm.checked:
-            swarm.violations.extend(swarm.store.reader.violations(grace=swarm.grace, deep=True))
+            swarm.violations.extend(swarm.look(deep=True))
         nursery.cancel_scope.cancel(reason="the story is over")
     assert not swarm.violations, swarm.violations[0].text
     assert not swarm.endpoint_errors, repr(swarm.endpoint_errors[0])
@@ -436,18 +528,18 @@ def run_swarm(
     story: Callable[[Swarm], Awaitable[T]],
     seed: int,
     *,
-    make: Callable[[Simulation, Path], Swarm] = Swarm,
+    make: Callable[[Stage, Path], Swarm] = Swarm,
     instruments: Sequence[trio.abc.Instrument] = (),
 ) -> T:
     """Tell a story about a swarm of its own in virtual time, on disk nowhere; the same seed, the same run."""
 
-    async def tell(simulation: Simulation) -> Value[T] | Error:
+    async def tell(_limit: trio.CancelScope) -> Value[T] | Error:
         with scratch() as directory:
-            async with open_swarm(make(simulation, directory)) as swarm:
+            async with open_swarm(make(Stage(seed, Random(seed)), directory)) as swarm:
                 try:
                     return Value(await story(swarm))
                 except Exception as error:  # noqa: BLE001 - raised below, where no nursery wraps it
                     swarm.checked = False
                     return Error(error)
 
-    return simulate(tell, seed, instruments=instruments).unwrap()
+    return play(tell, seed, instruments=instruments).unwrap()

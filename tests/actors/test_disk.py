@@ -78,7 +78,7 @@ def test_whatever_dies_while_the_disk_is_full_is_back_when_there_is_room(seed: i
             swarm.kill_watcher,
         ]
         blows += [swarm.kill_broker, swarm.kill_steward, swarm.kill_writer]
-        swarm.simulation.random.shuffle(blows)
+        swarm.stage.random.shuffle(blows)
         for blow in blows:
             blow()
             await trio.sleep(10)

@@ -97,17 +97,17 @@ def test_delayed_mail_is_delivered_when_it_is_due(seed: int, *, hints: bool) -> 
 
     async def story(swarm: Swarm) -> None:
         await swarm.add("iris")
-        due = swarm.simulation.wall() + 100.0
+        due = swarm.stage.wall() + 100.0
         send = Send("operator", "iris", "!say on time", Provenance.OPERATOR, not_before=due)
         answer = await swarm.perform(send)
         await swarm.until(lambda: swarm.mail(answer.accepted[0].id).state is State.DONE)
-        late = swarm.simulation.wall() - due
+        late = swarm.stage.wall() - due
         assert 0 <= late <= (1.0 if hints else LATE)
 
     run_swarm(
         story,
         seed,
-        make=lambda simulation, directory: Swarm(simulation, directory, grace=35.0, deaf=not hints),
+        make=lambda stage, directory: Swarm(stage, directory, grace=35.0, deaf=not hints),
     )
 
 
@@ -117,7 +117,7 @@ def test_a_clock_that_jumps_makes_due_mail_wait_half_a_minute_at_most(jump: floa
 
     async def story(swarm: Swarm) -> None:
         await swarm.add("iris")
-        due = swarm.simulation.wall() + max(jump, 0.0) + 10.0
+        due = swarm.stage.wall() + max(jump, 0.0) + 10.0
         send = Send("operator", "iris", "!say on time", Provenance.OPERATOR, not_before=due)
         answer = await swarm.perform(send)
         now = await swarm.send("iris", "!say at once")

@@ -72,7 +72,7 @@ def test_a_broker_that_dies_tells_everybody_who_waits_and_repeating_is_safe(seed
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(ask)
-            await trio.sleep(swarm.simulation.random.random() * 0.01)
+            await trio.sleep(swarm.stage.random.random() * 0.01)
             swarm.kill_broker()
         answer = await ask_until_answered(broker, perform)
         await swarm.settle()

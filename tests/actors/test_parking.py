@@ -44,8 +44,8 @@ def fail(error: ErrorClass, seconds: float | None = None) -> Callable[[Swarm], A
     """By the next turn, which ends with this error."""
 
     async def enter(swarm: Swarm) -> None:
-        until = None if seconds is None else swarm.simulation.wall() + seconds
-        swarm.faults.failures["iris"] = [Result(error=error, detail="as the test wants", until=until)]
+        until = None if seconds is None else swarm.stage.wall() + seconds
+        swarm.trouble.failures["iris"] = [Result(error=error, detail="as the test wants", until=until)]
         await swarm.send("iris", "!say a turn to fail")
         await swarm.until(lambda: bool(reasons(swarm)))
 
@@ -203,7 +203,7 @@ def test_a_reason_holds_until_its_way_out_and_no_mail_is_lost_to_it(name: str) -
             assert swarm.mail(one.id).state is State.DONE
             assert swarm.drove_a_turn(one.id) is way.driven
 
-    run_swarm(story, 0, make=lambda simulation, directory: Swarm(simulation, directory, LIMITS))
+    run_swarm(story, 0, make=lambda stage, directory: Swarm(stage, directory, LIMITS))
 
 
 async def let_a_moment_pass(swarm: Swarm, reason: Reason) -> None:
@@ -302,4 +302,4 @@ def test_the_manager_gets_the_first_free_slot_and_then_the_oldest_mail(seed: int
         order = [turn.agent for turn in reversed(swarm.store.reader.turns())]
         assert order == ["busy", "boss", "cleo", "ada", "bob"]
 
-    run_swarm(story, seed, make=lambda simulation, directory: Swarm(simulation, directory, LIMITS))
+    run_swarm(story, seed, make=lambda stage, directory: Swarm(stage, directory, LIMITS))

@@ -30,10 +30,10 @@ from hive.store.sqlite import SqliteStore
 from hive.store.transaction import Transaction
 from hive.store.turns import begin_turn
 from hive.store.verdicts import finish_unclaimed
-from hive.testing import Simulation
-from hive.testing.faults import AtStep
+from hive.testing import Stage
 from hive.testing.page import Page, looking_parts
 from hive.testing.swarm import Swarm, run_swarm
+from hive.testing.trouble import AtStep
 from hive.web import wire
 from hive.web.gets import ANSWERS
 from hive.web.parts import WebParts
@@ -125,8 +125,8 @@ def play(case: Case, seed: int, blow: Blow = NONE, handlers: Handlers = HANDLERS
     """Tell one story."""
     instrument = AtStep(blow.step)
 
-    def make(simulation: Simulation, directory: Path) -> Swarm:
-        return Swarm(simulation, directory, handlers=handlers, checked=handlers is HANDLERS)
+    def make(stage: Stage, directory: Path) -> Swarm:
+        return Swarm(stage, directory, handlers=handlers, checked=handlers is HANDLERS)
 
     async def story(swarm: Swarm) -> tuple[int, int, int]:
         return await rebuild(swarm, case, instrument, blow)
@@ -155,7 +155,7 @@ async def rebuild(swarm: Swarm, case: Case, instrument: AtStep, blow: Blow) -> t
     reads, answers = arm_faults(swarm, blow)
 
     async def send() -> None:
-        await trio.sleep(swarm.simulation.random.choice((0.0, 0.01, 0.05, 1.0)))
+        await trio.sleep(swarm.stage.random.choice((0.0, 0.01, 0.05, 1.0)))
         accepted.append(await swarm.send(case.agent, WAKE_UP))
 
     async with trio.open_nursery() as nursery:
@@ -169,14 +169,14 @@ async def rebuild(swarm: Swarm, case: Case, instrument: AtStep, blow: Blow) -> t
     check(swarm, case, [one.id for one in accepted])
     await swarm.until(onlooker.is_up_to_date)
     onlooker.check()
-    return swarm.faults.reads - reads, swarm.faults.answers - answers, swarm.network.calls_cut
+    return swarm.trouble.reads - reads, swarm.trouble.answers - answers, swarm.network.calls_cut
 
 
 def arm_faults(swarm: Swarm, blow: Blow) -> tuple[int, int]:
     """Have the blow's faults count from here; answers what was counted before."""
-    reads, answers = swarm.faults.reads, swarm.faults.answers
-    swarm.faults.cut_read = None if blow.cut_read is None else reads + blow.cut_read
-    swarm.faults.lost_answer = None if blow.lost_answer is None else answers + blow.lost_answer
+    reads, answers = swarm.trouble.reads, swarm.trouble.answers
+    swarm.trouble.cut_read = None if blow.cut_read is None else reads + blow.cut_read
+    swarm.trouble.lost_answer = None if blow.lost_answer is None else answers + blow.lost_answer
     return reads, answers
 
 
@@ -212,7 +212,7 @@ class Onlooker:
 
     def __init__(self, swarm: Swarm) -> None:
         """Stay with a swarm for its life."""
-        self.wall = swarm.simulation.wall
+        self.wall = swarm.stage.wall
         self.page = Page()
         self.wrong: list[str] = []
         self.claimed: set[str | None] = set()

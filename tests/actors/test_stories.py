@@ -71,7 +71,7 @@ def test_whatever_happens_what_was_accepted_is_handled(seed: int, *, hints: bool
             await swarm.add(name, Settings(directives_from=("operator", *AGENTS)))
         async with trio.open_nursery() as nursery:
             for _ in range(2):
-                chance = Random(swarm.simulation.random.random())
+                chance = Random(swarm.stage.random.random())
                 nursery.start_soon(write, swarm, chance, accepted)
             nursery.start_soon(strike, swarm, Random(seed), struck)
         await swarm.settle(3_600)
@@ -88,7 +88,7 @@ def test_whatever_happens_what_was_accepted_is_handled(seed: int, *, hints: bool
     run_swarm(
         story,
         seed,
-        make=lambda simulation, directory: Swarm(simulation, directory, grace=45.0, deaf=not hints),
+        make=lambda stage, directory: Swarm(stage, directory, grace=45.0, deaf=not hints),
     )
     print(f"seed {seed}: {dict(struck)}")  # noqa: T201 - says what this seed was about
     assert sum(struck.values()) == BLOWS

@@ -17,18 +17,18 @@ from hive.protocol.commands import BeginTurn, CancelTurn, Kick, Lift, Park, Paus
 from hive.protocol.limits import Limits
 from hive.protocol.mail import Kind, State
 from hive.protocol.parking import Reason
-from hive.testing import Simulation
-from hive.testing.faults import AtStep
+from hive.testing import Stage
 from hive.testing.swarm import Swarm, run_swarm
+from hive.testing.trouble import AtStep
 
 seeds = pytest.mark.parametrize("seed", range(5))
 WELL = (Result(text="well"),)
 LIMITS = Limits(silent_seconds=60.0, turn_seconds=300.0)
 
 
-def with_limits(limits: Limits) -> Callable[[Simulation, Path], Swarm]:
+def with_limits(limits: Limits) -> Callable[[Stage, Path], Swarm]:
     """Make a swarm under these limits."""
-    return lambda simulation, directory: Swarm(simulation, directory, limits)
+    return lambda stage, directory: Swarm(stage, directory, limits)
 
 
 @seeds
@@ -126,7 +126,7 @@ def test_mail_that_the_model_fetched_itself_is_seen_when_the_tool_came_back(seed
     """`recv` claims into the turn that runs; its result in the event stream is the evidence."""
 
     async def story(swarm: Swarm) -> None:
-        swarm.faults.folds_in = False
+        swarm.trouble.folds_in = False
         await swarm.add("iris")
         first = await swarm.send("iris", "!wait 5\n!call hive/recv {}\n!say fetched")
         await swarm.until(lambda: swarm.mail(first.id).state is State.CLAIMED)
@@ -451,7 +451,7 @@ def test_a_reason_that_comes_and_goes_while_a_turn_is_about_to_begin_delays_it_b
 
         async def story(swarm: Swarm) -> None:
             def park() -> None:
-                swarm.store.submit(Park("iris", Reason.BACKOFF, until=swarm.simulation.wall() + 1_000.0))
+                swarm.store.submit(Park("iris", Reason.BACKOFF, until=swarm.stage.wall() + 1_000.0))
                 instrument.step = instrument.steps + after
                 instrument.arm(kick)
 

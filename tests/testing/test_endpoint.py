@@ -9,7 +9,7 @@ from attrs import define, field
 from hive.mcp.serving import CHILD as MCP
 from hive.protocol.mail import Mail, State
 from hive.protocol.outcome import Outcome
-from hive.testing import Simulation
+from hive.testing import Stage
 from hive.testing.swarm import Swarm, run_swarm
 
 STEPS = 40
@@ -39,8 +39,8 @@ def killed_during(call: str, check: Callable[[Swarm, Mail], None]) -> int:
     for step in range(1, STEPS):
         instrument = DuringCall(step)
 
-        def make(simulation: Simulation, directory: Path, instrument: DuringCall = instrument) -> Swarm:
-            instrument.swarm = Swarm(simulation, directory)
+        def make(stage: Stage, directory: Path, instrument: DuringCall = instrument) -> Swarm:
+            instrument.swarm = Swarm(stage, directory)
             return instrument.swarm
 
         async def story(swarm: Swarm) -> int:

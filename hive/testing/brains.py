@@ -1,0 +1,324 @@
+"""What thinks in a simulated agent: directives, a table of rules, or an async Python function.
+
+The rule kept here: a brain acts through the agent's own tools and its turn's events, as a model would, so
+whatever it does is delivered, repeated and lost like the work of a real one.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from itertools import count
+from random import Random
+from typing import TypeAlias, assert_never
+
+import trio
+from attrs import Factory, define, evolve, field, frozen
+
+from hive.agents.backend import Backend, Capabilities, Prompt, Session, SessionSpec, TurnRun
+from hive.agents.events import (
+    ErrorClass,
+    PromptAccepted,
+    Result,
+    Said,
+    SessionOpened,
+    ToolCalled,
+    ToolReturned,
+    TurnEvent,
+)
+from hive.agents.rules import Rules
+from hive.agents.scripted import EVENTS_AHEAD, RULES, ScriptedBackend, beside, broken, cause_of
+from hive.agents.steps import Call
+from hive.agents.tools import OpenTools, ToolAnswer, Tools
+from hive.protocol.mail import Mail, Provenance
+from hive.protocol.names import OPERATOR
+
+
+@frozen(init=False)
+class Script:
+    """Directives for turn after turn, whatever the mail says: the first, the second, and so on.
+
+    The last one is for all further turns.  See `hive.agents.directives` for what can be written.
+    """
+
+    turns: tuple[str, ...]
+
+    def __init__(self, *turns: str) -> None:
+        if not turns:
+            raise ValueError('a script needs a turn, as Script("!say hello")')
+        self.__attrs_init__(turns)
+
+
+class TurnFailed(Exception):
+    """Raise it in a brain to have its turn fail as a provider makes turns fail."""
+
+    def __init__(self, error: ErrorClass | str, detail: str = "", *, after: float | None = None) -> None:
+        """`error` is one of `ErrorClass`; `after` says in how many seconds a limit is lifted."""
+        super().__init__(f"{error}: {detail}")
+        self.error, self.detail, self.after = ErrorClass(error), detail, after
+
+
+@define(eq=False)
+class Turn:
+    """What a brain has in hand during one turn."""
+
+    agent: str
+    mail: tuple[Mail, ...]
+    """The messages of this turn, newest last; what is folded in while it runs is added."""
+
+    random: Random
+    wall: Callable[[], float]
+    """The wall clock, in seconds since the epoch."""
+
+    _tools: Tools
+    _emit: Callable[[TurnEvent], Awaitable[None]]
+    _calls: "count[int]" = field(default=Factory(lambda: count(1)), init=False)
+    said: str = field(default="", init=False)
+    """The last thing it said, which becomes the turn's final text."""
+
+    @property
+    def text(self) -> str:
+        """All bodies, a line between them."""
+        return "\n".join(one.body for one in self.mail)
+
+    async def call(self, tool: str, **arguments: object) -> ToolAnswer:
+        """Call a tool at the agent's endpoint.
+
+        A refusal is an answer with `ok` false.  Raises `ToolsDown` where the endpoint cannot be reached.
+        """
+        call = f"call-{next(self._calls)}"
+        await self._emit(ToolCalled(call, f"hive/{tool}", dict(arguments)))
+        answer = await self._tools.call(tool, arguments)
+        await self._emit(ToolReturned(call, answer.ok, answer.text))
+        return answer
+
+    async def send(self, to: str, body: str, **arguments: object) -> ToolAnswer:
+        """Send mail, by the tool of that name."""
+        return await self.call("send", to=to, body=body, **arguments)
+
+    async def say(self, text: str) -> None:
+        """Say something, as a model does between its calls."""
+        self.said = text
+        await self._emit(Said(text))
+
+
+Calls: TypeAlias = Iterable[Call] | str | None
+"""What a brain may return: further calls to make, or what to say last, or nothing."""
+
+Thinking: TypeAlias = Callable[[Turn], Awaitable[Calls]]
+Brain: TypeAlias = Script | str | Rules | Thinking | Backend | None
+"""A script, the name of a table of rules or such a table, an async function of a turn, or a whole backend.
+
+A text that begins with `!` is a script of one turn.  None obeys the directives in the operator's mail and
+answers who asks: the table `plain`.
+"""
+
+
+@frozen
+class BrainParts:
+    """What a simulation gives its brains."""
+
+    open_tools: OpenTools
+    scripted: Callable[[Rules | None], ScriptedBackend]
+    """Makes the built-in backend with one table of rules more, called `brain`."""
+
+    random: Random
+    wall: Callable[[], float]
+    on_assertion: Callable[[AssertionError], None]
+    """Told of every assertion of a brain that does not hold."""
+
+
+OWN_RULES = "brain"
+"""The name under which a table of rules of a story's own is in the agent's settings."""
+
+
+def rules_of(brain: Brain) -> str:
+    """The table of rules that belongs into the agent's settings."""
+    match brain:
+        case str() if not brain.startswith("!"):
+            if brain not in RULES:
+                known = ", ".join(sorted(RULES))
+                raise ValueError(f"there are no rules {brain!r} (there are {known}); directives begin with !")
+            return brain
+        case list() | tuple():
+            return OWN_RULES
+        case _:
+            return "plain"
+
+
+def backend_of(brain: Brain, parts: BrainParts) -> Backend:
+    """The backend that thinks with this brain."""
+    match brain:
+        case str() if brain.startswith("!"):
+            return backend_of(Script(brain), parts)
+        case None | str():
+            return parts.scripted(None)
+        case Script():
+            return _ScriptBackend(parts.scripted(None), brain, count())
+        case list() | tuple():
+            return parts.scripted(brain)
+        case _ if callable(brain):
+            return _FunctionBackend(brain, parts)
+        case _ if hasattr(brain, "open"):
+            return brain  # type: ignore[return-value]
+        case _:
+            message = f"a brain is a Script, rules or an async function of a turn, not {brain!r}"
+            raise TypeError(message)
+
+
+# --- directives ------------------------------------------------------------------------------------
+
+
+@frozen
+class _ScriptBackend:
+    backend: ScriptedBackend
+    script: Script
+    turns: "count[int]"
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self.backend.capabilities
+
+    @asynccontextmanager
+    async def open(self, spec: SessionSpec) -> AsyncIterator[Session]:
+        settings = evolve(spec.settings, directives_from=(OPERATOR,))
+        async with self.backend.open(evolve(spec, settings=settings)) as session:
+            yield _ScriptSession(session, self)
+
+
+@frozen
+class _ScriptSession:
+    session: Session
+    backend: _ScriptBackend
+
+    @asynccontextmanager
+    async def turn(self, prompt: Prompt) -> AsyncIterator[TurnRun]:
+        script = self.backend.script.turns
+        text = script[min(next(self.backend.turns), len(script) - 1)]
+        # The script takes the place of all mail, as if the operator had written it.
+        mail = evolve(
+            prompt.mail[-1], body=text, sender=OPERATOR, provenance=Provenance.OPERATOR, attachment=None
+        )
+        async with self.session.turn(evolve(prompt, mail=(mail,))) as run:
+            yield _ScriptRun(run)
+
+
+@frozen
+class _ScriptRun:
+    run: TurnRun
+
+    def __aiter__(self) -> AsyncIterator[TurnEvent]:
+        return aiter(self.run)
+
+    async def fold_in(self, prompt: Prompt) -> None:
+        await self.run.fold_in(evolve(prompt, mail=()))
+
+    async def cancel(self) -> None:
+        await self.run.cancel()
+
+
+# --- a function ------------------------------------------------------------------------------------
+
+
+@frozen
+class _FunctionBackend:
+    think: Thinking
+    parts: BrainParts
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities(fold_in=True)
+
+    @asynccontextmanager
+    async def open(self, spec: SessionSpec) -> AsyncIterator[Session]:
+        await trio.lowlevel.checkpoint()
+        yield _FunctionSession(self, spec)
+
+
+@frozen
+class _FunctionSession:
+    backend: _FunctionBackend
+    spec: SessionSpec
+
+    @asynccontextmanager
+    async def turn(self, prompt: Prompt) -> AsyncIterator[TurnRun]:
+        run = _FunctionRun(self.backend, self.spec, prompt)
+        async with beside(run.perform):
+            yield run
+
+
+@define(eq=False)
+class _FunctionRun:
+    _backend: _FunctionBackend
+    _spec: SessionSpec
+    _prompt: Prompt
+    _work: trio.CancelScope = field(factory=trio.CancelScope, init=False)
+    _turn: Turn | None = field(default=None, init=False)
+    _send: trio.MemorySendChannel[TurnEvent] = field(init=False)
+    _events: trio.MemoryReceiveChannel[TurnEvent] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._send, self._events = trio.open_memory_channel[TurnEvent](EVENTS_AHEAD)
+
+    def __aiter__(self) -> AsyncIterator[TurnEvent]:
+        return self._events
+
+    async def fold_in(self, prompt: Prompt) -> None:
+        await trio.lowlevel.checkpoint()
+        # A turn that has ended, or not begun, shows nothing: without a receipt the mail goes back.
+        if self._turn is not None:
+            self._turn.mail += prompt.mail
+            await self._send.send(PromptAccepted(prompt.messages))
+
+    async def cancel(self) -> None:
+        await trio.lowlevel.checkpoint()
+        self._work.cancel(reason="the turn was asked to stop")
+
+    async def perform(self) -> None:
+        with self._send:
+            result = await self._play()
+            await self._send.send(result)
+
+    async def _play(self) -> Result:
+        result = None
+        try:
+            with self._work:
+                async with self._backend.parts.open_tools(self._spec.token) as tools:
+                    result = await self._think(tools)
+        except Exception as error:  # noqa: BLE001 - a turn that breaks down ends in a Result too
+            return self._failed(error) if result is None else result
+        return Result(error=ErrorClass.CANCELLED, detail="asked to stop") if result is None else result
+
+    async def _think(self, tools: Tools) -> Result:
+        parts, spec, prompt = self._backend.parts, self._spec, self._prompt
+        await self._send.send(SessionOpened(f"function:{spec.agent}"))
+        await self._send.send(PromptAccepted(prompt.messages))
+        self._turn = turn = Turn(spec.agent, prompt.mail, parts.random, parts.wall, tools, self._send.send)
+        try:
+            await _carry_out(turn, await self._backend.think(turn))
+        finally:
+            self._turn = None
+        return Result(turn.said)
+
+    def _failed(self, error: Exception) -> Result:
+        match cause := cause_of(error):
+            case TurnFailed():
+                until = None if cause.after is None else self._backend.parts.wall() + cause.after
+                return Result(error=cause.error, detail=cause.detail, until=until)
+            case AssertionError():
+                # A brain that asserts speaks for its test, which must not pass for a retried turn.
+                self._backend.parts.on_assertion(cause)
+            case _:
+                pass
+        return broken(cause)
+
+
+async def _carry_out(turn: Turn, calls: Calls) -> None:
+    match calls:
+        case None:
+            pass
+        case str():
+            await turn.say(calls)
+        case Iterable():
+            for call in calls:
+                await turn.call(call.tool, **call.arguments)
+        case _:
+            assert_never(calls)

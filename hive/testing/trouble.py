@@ -1,0 +1,226 @@
+"""What can be done to a simulated hive from inside: streams that break, disks that fill, commits that dawdle.
+
+The rule kept here: a fault is state that a test sets; who meets it finds it there, at its own time.
+"""
+
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from random import Random
+
+import trio
+from attrs import define, evolve, field, frozen
+
+from hive.agents.backend import Backend, Capabilities, Prompt, Session, SessionSpec, TurnRun
+from hive.agents.events import Result, TurnEvent
+from hive.testing.faults import Faults, Injector, Site
+
+LONGEST_FULL_SECONDS = 30.0
+"""How long a fault keeps the disk full, at most."""
+
+LONGEST_DELAY_SECONDS = 10.0
+"""How much longer than usual a fault makes something take, at most."""
+
+
+@define(eq=False)
+class Trouble:
+    """What is wrong at the moment."""
+
+    disk_full: bool = False
+    """Every commit fails."""
+
+    tools_back_at: float = 0.0
+    """Until this moment of virtual time no tool can be reached."""
+
+    folds_in: bool = True
+    """Whether mail is folded into running turns."""
+
+    reads: int = 0
+    """How often the event stream of any turn has been read."""
+
+    cut_read: int | None = None
+    """Which of these reads meets a connection error."""
+
+    answers: int = 0
+    """How often the endpoint has answered a call."""
+
+    lost_answer: int | None = None
+    """Which of these answers is lost on its way, after the endpoint has written it."""
+
+    failures: dict[str, list[Result]] = field(factory=dict)
+    """How the next turns of an agent end, whatever its backend says."""
+
+    reading: dict[str, trio.CancelScope] = field(factory=dict)
+    """The read that waits, by agent."""
+
+    injector: Injector = field(factory=lambda: Injector(Faults(), 0))
+    """Decides what goes wrong besides, by chance."""
+
+    _full_until: float = field(default=0.0, init=False)
+
+    def on_commit(self) -> None:
+        """Called at every commit of the store: fail it, or let it pass."""
+        if (fault := self.injector.at(Site.FULL_DISK)) is not None:
+            self._full_until = trio.current_time() + LONGEST_FULL_SECONDS * fault.chance
+        if self.disk_full or trio.current_time() < self._full_until:
+            raise sqlite3.OperationalError("database or disk is full")
+        if self.injector.at(Site.FAIL_COMMIT) is not None:
+            raise sqlite3.OperationalError("disk I/O error")
+
+    def loses_hints(self) -> bool:
+        """Called at every commit: whether nobody is told to look."""
+        return self.injector.at(Site.DROP_HINT) is not None
+
+    def loses_this_answer(self) -> bool:
+        """Called at every answer of the endpoint: whether its client never reads it."""
+        self.answers += 1
+        lost = self.injector.at(Site.LOSE_ANSWER) is not None
+        return lost or self.answers == self.lost_answer
+
+    def repeats(self) -> bool:
+        """Called at every request that may be repeated: whether it arrives twice."""
+        return self.injector.at(Site.DUPLICATE) is not None
+
+    def delay(self) -> float:
+        """Called where something may take longer: by how many seconds it does."""
+        fault = self.injector.at(Site.DELAY)
+        return 0.0 if fault is None else LONGEST_DELAY_SECONDS * fault.chance
+
+    async def befall_read(self) -> None:
+        """Called at every read of an event: raise, or never return, or let it pass."""
+        if self.injector.at(Site.CUT_STREAM) is not None:
+            raise ConnectionResetError("the stream was cut by a fault")
+        if self.injector.at(Site.HANG) is not None:
+            await trio.sleep_forever()
+
+    def end(self) -> None:
+        """From now on nothing goes wrong by chance."""
+        self.injector.active, self._full_until = False, 0.0
+
+    def falsified(self, agent: str, event: TurnEvent) -> TurnEvent:
+        """The event, or what a test wants to see in place of a result."""
+        wanted = self.failures.get(agent)
+        return wanted.pop(0) if wanted and isinstance(event, Result) else event
+
+
+@frozen
+class SeededPauses:
+    """Holds the writer now and then, at the two points where a kill hurts most."""
+
+    random: Random
+    longest: float = 0.02
+    delay: Callable[[], float] = lambda: 0.0
+    """How much longer than usual this commit takes, in seconds."""
+
+    async def before_commit(self) -> None:
+        """Nothing has happened yet."""
+        await trio.sleep(self._pause() + self.delay())
+
+    async def after_commit(self) -> None:
+        """The batch holds, and nobody has been told."""
+        await trio.sleep(self._pause())
+
+    def _pause(self) -> float:
+        return self.random.choice((0.0, 0.0, self.longest * self.random.random()))
+
+
+@define(eq=False)
+class CutRun:
+    """A turn whose stream of events a test can cut: any read of it may meet a connection error."""
+
+    _run: TurnRun
+    _trouble: Trouble
+    _agent: str
+    _events: AsyncIterator[TurnEvent] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Take the events of the real turn."""
+        self._events = aiter(self._run)
+
+    def __aiter__(self) -> AsyncIterator[TurnEvent]:
+        """Iterate over the events until the cut."""
+        return self
+
+    async def __anext__(self) -> TurnEvent:
+        """The next event, or `ConnectionResetError`."""
+        self._trouble.reads += 1
+        with trio.CancelScope() as reading:
+            self._trouble.reading[self._agent] = reading
+            if self._trouble.reads == self._trouble.cut_read:
+                reading.cancel(reason="cut by the test")
+            await self._trouble.befall_read()
+            return self._trouble.falsified(self._agent, await anext(self._events))
+        raise ConnectionResetError("the stream was cut by a test")
+
+    async def fold_in(self, prompt: Prompt) -> None:
+        """Pass it on."""
+        await self._run.fold_in(prompt)
+
+    async def cancel(self) -> None:
+        """Pass it on."""
+        await self._run.cancel()
+
+
+@frozen
+class CutSession:
+    """A session whose turns can be cut."""
+
+    session: Session
+    trouble: Trouble
+    agent: str
+
+    @asynccontextmanager
+    async def turn(self, prompt: Prompt) -> AsyncIterator[TurnRun]:
+        """Run a turn."""
+        async with self.session.turn(prompt) as run:
+            yield CutRun(run, self.trouble, self.agent)
+
+
+@frozen
+class CutBackend:
+    """A backend whose turns can be cut."""
+
+    backend: Backend
+    trouble: Trouble
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Those of the real one, unless the test wants no mail folded in."""
+        capabilities = self.backend.capabilities
+        return evolve(capabilities, fold_in=capabilities.fold_in and self.trouble.folds_in)
+
+    @asynccontextmanager
+    async def open(self, spec: SessionSpec) -> AsyncIterator[Session]:
+        """Open a session."""
+        async with self.backend.open(spec) as session:
+            yield CutSession(session, self.trouble, spec.agent)
+
+
+@define(eq=False)
+class AtStep(trio.abc.Instrument):
+    """Does something before the `step`-th step of any task after `arm`, and counts the steps."""
+
+    step: int | None
+    """None only counts."""
+
+    steps: int = field(default=0, init=False)
+    struck: bool = field(default=False, init=False)
+    _strike: Callable[[], None] | None = field(default=None, init=False)
+
+    def arm(self, strike: Callable[[], None]) -> None:
+        """From now on steps count."""
+        self._strike = strike
+
+    def disarm(self) -> None:
+        """From now on they do not."""
+        self._strike = None
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        """Called by Trio."""
+        del task
+        if self._strike is None:
+            return
+        self.steps += 1
+        if self.steps == self.step:
+            self.struck = True
+            self._strike()
