@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from itertools import count
 from random import Random
-from typing import TypeAlias, assert_never
+from typing import TypeAlias
 
 import trio
 from attrs import Factory, define, evolve, field, frozen
@@ -314,11 +314,11 @@ class _FunctionRun:
 async def _carry_out(turn: Turn, calls: Calls) -> None:
     match calls:
         case None:
-            pass
+            return
         case str():
             await turn.say(calls)
         case Iterable():
             for call in calls:
                 await turn.call(call.tool, **call.arguments)
         case _:
-            assert_never(calls)
+            raise TypeError(f"a brain returns calls, a text or nothing, not {calls!r}")

@@ -90,4 +90,4 @@ class FactLog:
 
     def trace(self) -> list[str]:
         """The run as text, to be compared with another. Two runs of one seed must have the same."""
-        return [repr(fact) for fact in self.facts]
+        return [str(fact) for fact in self.facts]

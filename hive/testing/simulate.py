@@ -18,6 +18,8 @@ import trio
 from attrs import define, field, frozen
 from outcome import Error, Value
 
+from hive.protocol.events import TYPES
+
 from .faults import Faults, Injector, Site
 from .recorder import Journalled
 from .stage import Stage, play
@@ -64,7 +66,7 @@ class Simulation(Stage):
     """Steps of tasks so far."""
 
     _nursery: trio.Nursery = field(kw_only=True, repr=False)
-    _kept: ExitStack = field(factory=ExitStack, init=False, repr=False)
+    _kept: ExitStack = field(kw_only=True, repr=False)
     _swarm: Swarm | None = field(default=None, init=False, repr=False)
     reading: Reader | None = field(default=None, init=False, repr=False)
     """Committed state, whether or not a daemon runs; None until one has."""
@@ -197,7 +199,7 @@ class Simulation(Stage):
     async def crash(self, name: str, *, at: str | type[Fact] | None = None) -> None:
         """End an actor's incarnation without its grace; an agent's name means its harness.
 
-        `at` waits for the next fact first: a type of the journal's rows, as "turn.began", or a class of
+        `at` waits for the next fact first: a type of the journal's rows, as "turn.started", or a class of
         facts.  So do the other mishaps.
         """
         from hive.actors.protocol import harness_of  # noqa: PLC0415
@@ -224,13 +226,15 @@ class Simulation(Stage):
     async def restart_daemon(self, *, at: str | type[Fact] | None = None) -> None:
         """Kill the daemon as with SIGKILL, and have another one start; returns when that one serves."""
         swarm = await self._upon(at)
+        before = swarm.boots
         swarm.restart_daemon()
-        await trio.lowlevel.checkpoint()
-        await swarm.daemon()
+        await swarm.until(lambda: swarm.boots > before)
 
     async def _upon(self, at: str | type[Fact] | None) -> Swarm:
         swarm = await self.swarm()
         if isinstance(at, str):
+            if at not in TYPES:
+                raise ValueError(f"the journal has no rows {at!r}, but these: {', '.join(sorted(TYPES))}")
             await self.facts.wait_for(Journalled, count=len(self.facts.of(Journalled, type=at)) + 1, type=at)
         elif at is not None:
             await self.facts.wait_for(at, count=len(self.facts.of(at)) + 1)
@@ -276,14 +280,13 @@ class Simulation(Stage):
 
     async def tell(self, story: Callable[[Simulation], Awaitable[T]]) -> T:
         """Tell a story, and check what has to be true at its end."""
-        with self._kept:
-            result = await story(self)
-            self.injector.active = False
-            if self._swarm is not None:
-                self._swarm.trouble.end()
-                await self._swarm.daemon()
-            self.check()
-            return result
+        result = await story(self)
+        self.injector.active = False
+        if self._swarm is not None:
+            self._swarm.trouble.end()
+            await self._swarm.daemon()
+        self.check()
+        return result
 
     def strike(self, fault: Fault) -> None:
         """Carry out a fault that hits between two steps."""
@@ -372,6 +375,10 @@ def run(  # noqa: PLR0913 - each by its name, and each optional
     plan = faults or Faults()
 
     async def main(limit: trio.CancelScope) -> Run[T]:
+        with ExitStack() as kept:
+            return await told(limit, kept)
+
+    async def told(limit: trio.CancelScope, kept: ExitStack) -> Run[T]:
         async with trio.open_nursery() as nursery:
             steps.simulation = simulation = Simulation(
                 seed,
@@ -381,6 +388,7 @@ def run(  # noqa: PLR0913 - each by its name, and each optional
                 limits=limits,
                 tools=tuple(tools),
                 nursery=nursery,
+                kept=kept,
             )
             began = trio.current_time()
             outcome: Value[T] | Error
@@ -391,9 +399,9 @@ def run(  # noqa: PLR0913 - each by its name, and each optional
             except Exception as error:  # noqa: BLE001 - raised by `simulate`, where no nursery wraps it
                 explain(error, Scene(seed, simulation.injector, simulation.facts, simulation.reading), story)
                 outcome = Error(error)
-            told = _told(simulation, outcome, trio.current_time() - began)
+            result = _told(simulation, outcome, trio.current_time() - began)
             nursery.cancel_scope.cancel(reason="the story is over")
-        return told
+        return result
 
     return play(main, seed, instruments=[steps, *instruments])
 

@@ -18,12 +18,9 @@ from attrs import define, field, frozen
 from hive import __version__
 from hive.protocol.mail import UNFINISHED, State
 
-from .recorder import Journalled
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from hive.actors import Fact
     from hive.protocol.mail import Mail
     from hive.protocol.views import JournalRow, TurnView
     from hive.store.port import Reader
@@ -116,14 +113,14 @@ def explain(error: BaseException, scene: Scene, story: Callable[..., object]) ->
     """Add to an error how to repeat its run, its last facts, and the mail that was left unfinished."""
     error.add_note(replay_line(scene, story))
     facts = scene.facts.facts[-LAST_FACTS:]
-    error.add_note("\n".join((f"the last {len(facts)} facts:", *(f"  {_told(one)}" for one in facts))))
+    error.add_note("\n".join((f"the last {len(facts)} facts:", *(f"  {one}" for one in facts))))
     for letter in _involved(scene):
         error.add_note(str(letter))
 
 
 def replay_line(scene: Scene, story: Callable[..., object]) -> str:
     """One line from which the same run can be had again."""
-    faults = ",".join(map(str, scene.injector.injected)) or "none"
+    faults = scene.injector.plan
     of_what = f"hive {__version__}, Python {platform.python_version()}"
     of_what += f", trio {trio.__version__}, SQLite {sqlite3.sqlite_version}"
     how = f"seed {scene.seed}, faults {faults}"
@@ -140,10 +137,6 @@ def name_of(story: Callable[..., object]) -> str | None:
         return None
     path = Path(file)
     return f"{path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}:{name}"
-
-
-def _told(fact: Fact) -> str:
-    return str(fact) if isinstance(fact, Journalled) else repr(fact)
 
 
 def _involved(scene: Scene) -> Iterator[Letter]:

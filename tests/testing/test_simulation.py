@@ -1,0 +1,529 @@
+"""A story has everything in hand: agents, actors, mail, time, and what goes wrong."""
+
+import re
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+import trio
+from attrs import frozen
+
+from hive.actors import Actor, ActorStarted, Backoff, ChildSpec, Context, Message, Request
+from hive.agents.events import ErrorClass
+from hive.agents.rules import Rule
+from hive.agents.steps import Say
+from hive.agents.tools import ToolAnswer
+from hive.mcp.desk import Call
+from hive.mcp.tools import ToolSpec
+from hive.protocol.commands import Pause
+from hive.protocol.errors import Conflict, Malformed, NotFound
+from hive.protocol.mail import State
+from hive.protocol.parking import Reason
+from hive.testing import (
+    Faults,
+    Journalled,
+    Script,
+    Simulation,
+    Site,
+    Turn,
+    TurnFailed,
+    run,
+    simulate,
+)
+from hive.testing.faults import STEP_SITES
+
+SEEDS = range(3)
+
+
+@frozen
+class Count(Request[int]):
+    """How often have you been asked?"""
+
+
+class Tally(Actor):
+    """Counts what it is asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def handle(self, message: Message, ctx: Context) -> object:
+        """One more."""
+        self.asked += 1
+        return self.asked
+
+
+# --- brains ----------------------------------------------------------------------------------------
+
+
+def last(sim: Simulation, agent: str) -> str:
+    """What an agent said last."""
+    return sim.turns(agent)[-1].final_text
+
+
+def test_without_a_brain_an_agent_obeys_the_operators_directives() -> None:
+    """And no one else's."""
+
+    async def story(sim: Simulation) -> None:
+        await sim.spawn("iris")
+        await (await sim.send("iris", "!say hello")).handled()
+        assert last(sim, "iris") == "hello"
+        await sim.spawn("otto")
+        await (await sim.send("iris", "!say obeyed", sender="otto")).handled()
+        assert last(sim, "iris") == ""
+
+    simulate(story, 0)
+
+
+def test_a_text_of_directives_is_obeyed_in_every_turn() -> None:
+    """Whatever the mail says."""
+
+    async def story(sim: Simulation) -> None:
+        await sim.spawn("iris", "!say good morning")
+        for _ in range(2):
+            await (await sim.send("iris", "wake up")).handled()
+            assert last(sim, "iris") == "good morning"
+
+    simulate(story, 0)
+
+
+def test_a_script_has_a_text_for_each_turn() -> None:
+    """The last one for all that follow."""
+
+    async def story(sim: Simulation) -> None:
+        await sim.spawn("iris", Script("!say one", "!say two"))
+        for said in ("one", "two", "two"):
+            await (await sim.send("iris", "next")).handled()
+            assert last(sim, "iris") == said
+
+    simulate(story, 0)
+
+
+def test_rules_are_asked_about_every_message() -> None:
+    """A table of a story's own."""
+
+    async def story(sim: Simulation) -> None:
+        await sim.spawn("iris", [Rule(lambda mail: "loud" in mail.body, lambda _: (Say("LOUD"),))])
+        await (await sim.send("iris", "be loud")).handled()
+        assert last(sim, "iris") == "LOUD"
+
+    simulate(story, 0)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_function_of_a_turn_calls_tools_of_the_real_endpoint(seed: int) -> None:
+    """What it sends is mail of the agent, caused by its turn."""
+
+    async def think(turn: Turn) -> str:
+        assert turn.agent == "iris"
+        whoami = await turn.call("whoami")
+        assert whoami.ok
+        refused = await turn.send("nobody", "hello")
+        assert not refused.ok
+        await turn.send("operator", turn.text.upper(), in_reply_to=turn.mail[-1].id)
+        return f"answered {len(turn.mail)}"
+
+    async def story(sim: Simulation) -> None:
+        await sim.spawn("iris", think)
+        question = await sim.send("iris", "how are you?")
+        await question.handled()
+        (answer,) = sim.inbox("operator")
+        assert (answer.sender, answer.body, answer.in_reply_to) == ("iris", "HOW ARE YOU?", question.id)
+        assert answer.cause == f"turn:{question.turns[-1].number}"
+        assert last(sim, "iris") == "answered 1"
+
+    simulate(story, seed)
+
+
+def test_a_function_may_return_the_calls_it_wants_made() -> None:
+    """As a plain function of the mail would."""
+    from hive.agents.steps import Call as Wanted  # noqa: PLC0415 - beside the endpoint's own
+
+    async def think(turn: Turn) -> list[Wanted]:
+        await trio.sleep(turn.random.random())
+        return [Wanted("send", {"to": "operator", "body": body}) for body in turn.text.split()]
+
+    async def story(sim: Simulation) -> None:
+        await sim.spawn("iris", think)
+        await (await sim.send("iris", "one two")).handled()
+        assert [mail.body for mail in sim.inbox("operator")] == ["one", "two"]
+
+    simulate(story, 0)
+
+
+def test_mail_is_folded_into_the_turn_of_a_function() -> None:
+    """It is seen there, and done with the turn."""
+
+    async def think(turn: Turn) -> str:
+        while len(turn.mail) < 2:  # noqa: ASYNC110 - the second message comes meanwhile
+            await trio.sleep(1)
+        return turn.text
+
+    async def story(sim: Simulation) -> None:
+        await sim.spawn("iris", think)
+        first = await sim.send("iris", "one")
+        await sim.facts.wait_for(Journalled, type="msg.seen", subject=first.id)
+        second = await sim.send("iris", "two")
+        await second.handled()
+        assert last(sim, "iris") == "one\ntwo"
+        assert first.turns[-1].number == second.turns[-1].number
+
+    simulate(story, 0)
+
+
+def test_a_brain_fails_as_providers_do() -> None:
+    """A limit parks the agent until it is lifted; then the mail drives a turn."""
+    limits = [60.0]
+
+    async def think(turn: Turn) -> str:
+        if limits:
+            raise TurnFailed(ErrorClass.RATE_LIMIT, "too fast", after=limits.pop())
+        return f"{turn.agent} works again"
+
+    async def story(sim: Simulation) -> None:
+        await sim.spawn("iris", think)
+        letter = await sim.send("iris", "work")
+        await sim.facts.wait_for(Journalled, type="park.set", agent="iris", subject=Reason.LIMIT)
+        assert [one.reason for one in sim.agent("iris").parked] == [Reason.LIMIT]
+        await sim.settle()
+        assert letter.state is State.DONE
+        assert last(sim, "iris") == "iris works again"
+
+    simulate(story, 0)
+
+
+def test_a_brain_that_breaks_down_spends_its_messages_attempts() -> None:
+    """After three the message is dead, and says why."""
+
+    async def think(turn: Turn) -> None:
+        raise RuntimeError(f"{turn.agent} is confused")
+
+    async def story(sim: Simulation) -> None:
+        await sim.spawn("iris", think)
+        letter = await sim.send("iris", "work")
+        await letter.handled()
+        assert letter.state is State.DEAD
+        assert letter.now.attempts == 3
+        assert "iris is confused" in sim.turns("iris")[-1].error
+
+    simulate(story, 0)
+
+
+def test_what_a_brain_asserts_fails_the_story() -> None:
+    """Even where the turn is tried again and the story is content."""
+
+    async def think(turn: Turn) -> None:
+        assert turn.text == "please", "nobody said please"
+
+    async def story(sim: Simulation) -> None:
+        await sim.spawn("iris", think)
+        await (await sim.send("iris", "now")).handled()
+
+    with pytest.raises(AssertionError, match="nobody said please"):
+        simulate(story, 0)
+
+
+@pytest.mark.parametrize(
+    ("brain", "error", "said"),
+    [
+        ("hello", ValueError, "directives begin with !"),
+        (7, TypeError, "not 7"),
+        (Script, TypeError, "script"),
+    ],
+)
+def test_what_is_no_brain_is_said(brain: Any, error: type[Exception], said: str) -> None:
+    """Where it is spawned."""
+
+    async def story(sim: Simulation) -> None:
+        await sim.spawn("iris", brain)
+        await (await sim.send("iris", "think")).handled()
+
+    if brain is Script:
+        with pytest.raises(ValueError, match=said):
+            Script()
+        return
+    with pytest.raises(error, match=said):
+        simulate(story, 0)
+
+
+def test_names_are_checked() -> None:
+    """As everywhere."""
+
+    async def story(sim: Simulation) -> None:
+        with pytest.raises(Malformed):
+            await sim.spawn("Iris")
+        await sim.spawn("iris")
+        with pytest.raises(Conflict):
+            await sim.spawn("iris")
+        with pytest.raises(NotFound):
+            await sim.send("otto", "hello")
+
+    simulate(story, 0)
+
+
+# --- actors and tools of one's own -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_an_actor_of_ones_own_lives_in_the_tree(seed: int) -> None:
+    """It is restarted when it crashes, and comes back with the next daemon."""
+
+    async def story(sim: Simulation) -> None:
+        counter = await sim.actor(ChildSpec("counter", Tally, backoff=Backoff.none()))
+        assert [await counter.ask(Count()) for _ in range(2)] == [1, 2]
+        await sim.crash("counter")
+        await sim.facts.wait_for(ActorStarted, name="counter", count=2)
+        assert await counter.ask(Count()) == 1
+        await sim.restart_daemon()
+        assert await (await sim.ref("counter")).ask(Count()) == 1
+
+    simulate(story, seed)
+
+
+def test_a_tool_of_ones_own_is_called_like_hives() -> None:
+    """By its arguments' names; wrong ones come back as an answer."""
+
+    @frozen
+    class Greet:
+        whom: str
+
+    async def greet(_call: Call, wanted: Greet) -> str:
+        return f"good day, {wanted.whom}"
+
+    tool = ToolSpec("greet", Greet, greet, "Greets.")
+
+    async def story(sim: Simulation) -> tuple[ToolAnswer, ToolAnswer]:
+        await sim.spawn("iris")
+        return await sim.call("iris", "greet", whom="otto"), await sim.call("iris", "greet", who="otto")
+
+    good, bad = simulate(story, 0, tools=[tool])
+    assert good == ToolAnswer("good day, otto")
+    assert not bad.ok
+    assert "whom" in bad.text
+
+
+# --- time and mishaps ------------------------------------------------------------------------------
+
+
+def test_time_passes_as_far_as_the_story_says() -> None:
+    """Further than a story may take by itself."""
+
+    async def story(sim: Simulation) -> float:
+        await sim.advance(days=2, hours=1, minutes=1, seconds=1)
+        return trio.current_time()
+
+    assert simulate(story, 0) == pytest.approx(2 * 86_400 + 3_661)
+
+
+def test_a_story_that_hangs_is_ended() -> None:
+    """After a virtual day."""
+
+    async def story(_sim: Simulation) -> None:
+        await trio.sleep_forever()
+
+    with pytest.raises(trio.TooSlowError):
+        simulate(story, 0)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(
+    "mishap", ["crash", "rebuild", "lose_box", "cut_stream", "disconnect", "restart_daemon"]
+)
+def test_whatever_happens_in_the_middle_of_a_turn_its_mail_is_handled(mishap: str, seed: int) -> None:
+    """Each mishap strikes upon the next fact of its kind."""
+
+    async def think(turn: Turn) -> str:
+        await trio.sleep(5)
+        await turn.send("operator", f"{turn.text} is done")
+        return "done"
+
+    async def story(sim: Simulation) -> None:
+        await sim.spawn("iris", think)
+        async with trio.open_nursery() as nursery:
+            strike = getattr(sim, mishap)
+            arguments = [] if mishap in {"disconnect", "restart_daemon"} else ["iris"]
+            nursery.start_soon(lambda: strike(*arguments, at="turn.started"))
+            await trio.testing.wait_all_tasks_blocked()
+            letter = await sim.send("iris", "work")
+        await sim.settle()
+        assert letter.state is State.DONE
+        assert any("is done" in mail.body for mail in sim.inbox("operator"))
+
+    simulate(story, seed)
+
+
+def test_a_mishap_that_would_wait_for_ever_is_refused() -> None:
+    """The error names the rows there are."""
+
+    async def story(sim: Simulation) -> None:
+        with pytest.raises(ValueError, match=r"no rows 'turn\.begun', but these: .*turn\.started"):
+            await sim.crash("iris", at="turn.begun")
+
+    simulate(story, 0)
+
+
+def test_a_mishap_may_wait_for_a_fact_of_the_kernel() -> None:
+    """By its class."""
+
+    async def story(sim: Simulation) -> None:
+        await sim.spawn("iris")
+        before = len(sim.facts.of(ActorStarted))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lambda: sim.restart_daemon(at=ActorStarted))
+            await trio.testing.wait_all_tasks_blocked()
+            await sim.crash("iris")
+        assert len(sim.facts.of(ActorStarted)) > before + 1
+
+    simulate(story, 0)
+
+
+def test_commands_of_the_page_can_be_given() -> None:
+    """A paused agent's mail waits, and settling does not wait for it."""
+
+    async def story(sim: Simulation) -> None:
+        await sim.spawn("iris")
+        await sim.do(Pause("iris"))
+        letter = await sim.send("iris", "!say hello")
+        await sim.settle()
+        assert letter.state is State.READY
+        assert [mail.id for mail in sim.inbox("iris", finished=False)] == [letter.id]
+
+    simulate(story, 0)
+
+
+# --- what is checked and told ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_under_faults_what_was_accepted_is_handled(seed: int) -> None:
+    """Some of each kind, and every message is done, or dead with its reason."""
+
+    async def forward(turn: Turn) -> None:
+        await turn.send("boss", f"!say {turn.text}")
+
+    async def story(sim: Simulation) -> None:
+        await sim.spawn("boss", role="manager", directives_from=("operator", "iris"))
+        await sim.spawn("iris", forward)
+        letters = [await sim.send("iris", f"number {number}") for number in range(8)]
+        for letter in letters:
+            await letter.handled()
+            assert letter.state is State.DONE or letter.why
+
+    simulate(story, seed, faults=Faults.some(2))
+
+
+def busy(turns: int = 4) -> Callable[[Simulation], Awaitable[None]]:
+    """A story with enough going on for every site to be passed often."""
+
+    async def think(turn: Turn) -> None:
+        await turn.call("set_status", text="at work")
+
+    async def story(sim: Simulation) -> None:
+        await sim.spawn("iris", think)
+        for number in range(turns):
+            await (await sim.send("iris", f"number {number}")).handled()
+
+    return story
+
+
+@pytest.mark.parametrize("site", Site)
+def test_every_site_is_passed(site: Site) -> None:
+    """A fault that never strikes would prove nothing."""
+    rate = 0.01 if site in STEP_SITES else 0.05 if site is Site.FULL_DISK else 0.2
+    struck: Counter[Site] = Counter()
+    for seed in range(4):
+        told = run(busy(), seed, faults=Faults(**{site.value: rate}))  # type: ignore[arg-type]
+        assert told.error is None
+        struck.update(fault.site for fault in told.injected)
+    assert set(struck) == {site}
+
+
+def test_a_run_says_what_it_was() -> None:
+    """For whoever adds many of them up."""
+    told = run(busy(), 3, faults=Faults.some())
+    again = run(busy(), 3, faults=Faults(exactly=told.injected))
+    assert told.error is None
+    assert (told.messages, told.seed, told.violations) == (4, 3, ())
+    assert told.boots >= 1
+    assert told.steps > 100
+    assert told.seconds > 0
+    assert (again.injected, again.steps, again.facts.trace()) == (
+        told.injected,
+        told.steps,
+        told.facts.trace(),
+    )
+
+
+async def failing(sim: Simulation) -> None:
+    """A story that does not keep what it promises."""
+    await sim.spawn("iris", "!error model")
+    await (await sim.send("iris", "work")).handled()
+    assert sim.turns("iris")[-1].outcome == "ok", "she does not work"
+
+
+def test_a_failure_says_how_to_have_it_again_and_what_led_to_it() -> None:
+    """One line to repeat it, the last facts, and the life of the mail it left behind."""
+    with pytest.raises(AssertionError, match="she does not work") as caught:
+        simulate(failing, 17, faults=Faults(drop_hint=0.5))
+    replay, facts, *mail = caught.value.__notes__
+    assert re.match(
+        r"replay: hive sim --story tests/testing/test_simulation.py:failing --seeds 17..17 --faults ", replay
+    )
+    assert "--faults drop_hint=0.5 " in replay
+    assert "SQLite" in replay
+    assert facts.startswith("the last 30 facts:")
+    assert "turn.ended" in facts
+    assert any("dead: 'work'" in story and "msg.sent" in story for story in mail)
+
+
+def test_nothing_can_be_read_before_anything_runs() -> None:
+    """And the error says what to do."""
+
+    async def story(sim: Simulation) -> None:
+        await trio.lowlevel.checkpoint()
+        with pytest.raises(AssertionError, match="spawn an agent"):
+            sim.turns("iris")
+        await sim.spawn("iris")
+        with pytest.raises(AssertionError, match="no agent otto"):
+            sim.agent("otto")
+        with pytest.raises(AssertionError, match="no message m-none"):
+            _ = sim.mail("m-none").now
+
+    simulate(story, 0)
+
+
+def test_a_broken_invariant_fails_the_story() -> None:
+    """Here a message is taken from behind everybody's back."""
+
+    async def story(sim: Simulation) -> None:
+        await sim.spawn("iris")
+        await sim.do(Pause("iris"))
+        await sim.send("iris", "hello")
+        swarm = await sim.swarm()
+        swarm.store._committer.db.execute("DELETE FROM message")
+
+    with pytest.raises(AssertionError, match="accepted"):
+        simulate(story, 0)
+
+
+def test_stories_told_twice_are_compared() -> None:
+    """One that takes its chance from outside is found out, by the first fact that differs."""
+    from hive.testing.simulate import TWICE  # noqa: PLC0415 - set by the plugin otherwise
+
+    told = iter(range(100))
+
+    async def story(sim: Simulation) -> None:
+        await sim.spawn("iris")
+        with suppress(NotFound):
+            await sim.send("iris", f"the number {next(told)}")
+
+    token = TWICE.set(True)
+    try:
+        with pytest.raises(AssertionError, match="two runs of the same seed differ") as caught:
+            simulate(story, 0)
+        simulate(busy(), 0)
+    finally:
+        TWICE.reset(token)
+    assert "number 0" in str(caught.value)
+    assert "number 1" in str(caught.value)
