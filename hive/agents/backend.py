@@ -81,3 +81,13 @@ class Backend(Protocol):
     def open(self, spec: SessionSpec) -> AbstractAsyncContextManager[Session]:
         """Open a session; leaving the block ends every process of it."""
         ...
+
+
+__all__ = [
+    "Backend",
+    "Capabilities",
+    "Prompt",
+    "Session",
+    "SessionSpec",
+    "TurnRun",
+]

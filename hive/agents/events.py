@@ -112,3 +112,17 @@ class Result:
 TurnEvent = (
     SessionOpened | PromptAccepted | Said | Thought | ToolCalled | ToolReturned | Noted | Used | Result
 )
+
+__all__ = [
+    "ErrorClass",
+    "Noted",
+    "PromptAccepted",
+    "Result",
+    "Said",
+    "SessionOpened",
+    "Thought",
+    "ToolCalled",
+    "ToolReturned",
+    "TurnEvent",
+    "Used",
+]

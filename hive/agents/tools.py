@@ -31,3 +31,10 @@ class ToolsDown(Exception):
 
 OpenTools = Callable[[CliSession], AbstractAsyncContextManager[Tools]]
 """Opens the tools under a session's own token."""
+
+__all__ = [
+    "OpenTools",
+    "ToolAnswer",
+    "Tools",
+    "ToolsDown",
+]

@@ -94,3 +94,12 @@ class Driver(Protocol):
     async def changed(self, agent: str) -> None:
         """Wait until the box might have changed.  Spurious returns are allowed; so is losing one."""
         ...
+
+
+__all__ = [
+    "Box",
+    "BoxDown",
+    "BoxState",
+    "BoxStatus",
+    "Driver",
+]

@@ -4,6 +4,7 @@ The rule kept here: a brain acts through the agent's own tools and its turn's ev
 whatever it does is delivered, repeated and lost like the work of a real one.
 """
 
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from itertools import count
@@ -62,7 +63,7 @@ class Turn:
 
     agent: str
     mail: tuple[Mail, ...]
-    """The messages of this turn, newest last; what is folded in while it runs is added."""
+    """The messages of this turn, newest last."""
 
     random: Random
     wall: Callable[[], float]
@@ -71,6 +72,7 @@ class Turn:
     _tools: Tools
     _emit: Callable[[TurnEvent], Awaitable[None]]
     _calls: "count[int]" = field(default=Factory(lambda: count(1)), init=False)
+    _folded_in: deque[Prompt] = field(factory=deque, init=False)
     said: str = field(default="", init=False)
     """The last thing it said, which becomes the turn's final text."""
 
@@ -93,6 +95,20 @@ class Turn:
     async def send(self, to: str, body: str, **arguments: object) -> ToolAnswer:
         """Send mail, by the tool of that name."""
         return await self.call("send", to=to, body=body, **arguments)
+
+    async def more(self) -> tuple[Mail, ...]:
+        """Take what came since the turn began; it is added to `mail`.
+
+        What a brain does not take goes back to the mailbox when the turn ends, and drives another one.
+        """
+        await trio.lowlevel.checkpoint()
+        taken: tuple[Mail, ...] = ()
+        while self._folded_in:
+            prompt = self._folded_in.popleft()
+            taken += prompt.mail
+            self.mail += prompt.mail
+            await self._emit(PromptAccepted(prompt.messages))
+        return taken
 
     async def say(self, text: str) -> None:
         """Say something, as a model does between its calls."""
@@ -263,10 +279,9 @@ class _FunctionRun:
 
     async def fold_in(self, prompt: Prompt) -> None:
         await trio.lowlevel.checkpoint()
-        # A turn that has ended, or not begun, shows nothing: without a receipt the mail goes back.
+        # Shown once the brain takes it: without that receipt the mail goes back when the turn ends.
         if self._turn is not None:
-            self._turn.mail += prompt.mail
-            await self._send.send(PromptAccepted(prompt.messages))
+            self._turn._folded_in.append(prompt)  # noqa: SLF001 - two halves of one turn
 
     async def cancel(self) -> None:
         await trio.lowlevel.checkpoint()

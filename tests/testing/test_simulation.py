@@ -152,11 +152,11 @@ def test_a_function_may_return_the_calls_it_wants_made() -> None:
     simulate(story, 0)
 
 
-def test_mail_is_folded_into_the_turn_of_a_function() -> None:
-    """It is seen there, and done with the turn."""
+def test_a_function_takes_mail_that_comes_meanwhile_when_it_wants_to() -> None:
+    """It is seen then, and done with the turn."""
 
     async def think(turn: Turn) -> str:
-        while len(turn.mail) < 2:  # noqa: ASYNC110 - the second message comes meanwhile
+        while not await turn.more():  # noqa: ASYNC110 - there is nothing else to wait for
             await trio.sleep(1)
         return turn.text
 
@@ -168,6 +168,24 @@ def test_mail_is_folded_into_the_turn_of_a_function() -> None:
         await second.handled()
         assert last(sim, "iris") == "one\ntwo"
         assert first.turns[-1].number == second.turns[-1].number
+
+    simulate(story, 0)
+
+
+def test_what_a_function_does_not_take_drives_another_turn() -> None:
+    """Nothing counts as seen that no brain has had in hand."""
+
+    async def think(turn: Turn) -> str:
+        await trio.sleep(60)
+        return turn.text
+
+    async def story(sim: Simulation) -> None:
+        await sim.spawn("iris", think)
+        first = await sim.send("iris", "one")
+        await sim.facts.wait_for(Journalled, type="msg.seen", subject=first.id)
+        second = await sim.send("iris", "two")
+        await second.handled()
+        assert [turn.final_text for turn in sim.turns("iris")[-2:]] == ["one", "two"]
 
     simulate(story, 0)
 
