@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -22,9 +24,20 @@ def run(command: Sequence[str | Path], cwd: Path, environment: Mapping[str, str]
     return ran.stdout
 
 
+WITH_PYTEST = ("iniconfig", "packaging", "pluggy", "pygments", "pytest")
+"""What `hive[testing]` brings besides hive, with what that needs."""
+
+
+def pinned(names: Sequence[str]) -> str:
+    """The lines of the lock of the tests that pin these, with their hashes."""
+    lock = (ROOT / "requirements-test.lock").read_text()
+    blocks = re.split(r"^(?=[a-z0-9])", lock, flags=re.MULTILINE)
+    return "".join(block for block in blocks if block.partition("==")[0] in names)
+
+
 @pytest.mark.slow
 @pytest.mark.real
-def test_the_installed_wheel_runs_the_demo_outside_the_checkout(tmp_path: Path) -> None:
+def test_the_installed_wheel_runs_the_demo_and_the_examples_outside_the_checkout(tmp_path: Path) -> None:
     """With its page's modules inside, and with nothing of the checkout on its path."""
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("HIVE_", "PYTHON"))
@@ -51,3 +64,16 @@ def test_the_installed_wheel_runs_the_demo_outside_the_checkout(tmp_path: Path) 
     assert summary["sent"] > 0
     assert summary["done"] > 0
     assert summary["violations"] == []
+
+    # As `pip install 'hive[testing]'` would, but pinned.
+    pins = tmp_path / "pytest.lock"
+    pins.write_text(pinned(WITH_PYTEST))
+    run([*into, "--require-hashes", "--requirement", pins], elsewhere, environment)
+    shutil.copytree(ROOT / "examples", elsewhere / "examples")
+    ran = run([made / "bin/python", "-P", "-m", "pytest", "-q", "examples"], elsewhere, environment)
+    assert re.search(r"^5\d passed", ran, re.MULTILINE), ran
+    story = "examples/own_agent/election.py:honest"
+    told = run(
+        [made / "bin/hive", "sim", "--story", story, "--seeds", "1..3", "--json"], elsewhere, environment
+    )
+    assert json.loads(told)["failed"] == []
