@@ -305,7 +305,7 @@ class _Listener:
         self.farewell_until = now + min(FAREWELL, grace / 2)
         self.grace_until = self._scope.deadline = now + grace
         self._source.socket.close()
-        for connection in self._connections:
+        for connection in self._connections:  # any order: none knows of another
             connection.hurry()
         self.leaving.set()
 

@@ -161,10 +161,10 @@ class SubprocessDriver:
         running = self._running.get(agent)
         if running is not None:
             others = await search(running.find) - {running.identity}
-            for identity in others:
+            for identity in others:  # any order: they are strangers to each other
                 send_signal(identity, signal.SIGTERM)
             with trio.move_on_after(grace):
-                for identity in others:
+                for identity in others:  # any order: all have to be gone
                     await gone(identity)
         await self.kill(agent)
 

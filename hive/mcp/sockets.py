@@ -74,7 +74,7 @@ class AgentSockets:
     def reconcile(self) -> None:
         """Open what is missing and close what is left over."""
         wanted = [view.name for view in self.store.reader.agents() if view.removed_at is None]
-        for agent in self._open.keys() - set(wanted):
+        for agent in sorted(self._open.keys() - set(wanted)):
             self._close(agent)
         for agent in wanted:
             if agent not in self._open:

@@ -163,7 +163,7 @@ def check(world: World) -> None:
     assert not [key for key, count in verdicts.items() if key[1] in {"Done", "Bury"} and count > 1]
     done = {key[0] for key in verdicts if key[1] == "Done"}
     assert not done & {key[0] for key in verdicts if key[1] == "Bury"}
-    for name in {entry.split()[0] for entry in world.log}:
+    for name in sorted({entry.split()[0] for entry in world.log}):
         lives = [entry for entry in world.log if entry in {f"{name} up", f"{name} down"}]
         assert lives == [f"{name} up", f"{name} down"] * (len(lives) // 2)
     started = Counter((f.name, f.incarnation) for f in world.facts if isinstance(f, ActorStarted))
