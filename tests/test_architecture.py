@@ -94,6 +94,7 @@ OPENS_NURSERIES = {
     "hive.testing.page_world",
     "hive.testing.simulate",
     "hive.testing.store_contract",
+    "hive.testing.store_world",
     "hive.testing.swarm",
     "hive.web.conversation",
 }

@@ -13,7 +13,7 @@ from hive.protocol.mail import Provenance
 from hive.store.batch import Answer, Asked, Committed, Failure
 from hive.store.reader import SqliteReader
 from hive.store.sqlite import SqliteStore, open_store
-from hive.testing.store_contract import VERSION, World
+from hive.testing.store_world import VERSION, World
 
 T = TypeVar("T")
 

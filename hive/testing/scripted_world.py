@@ -13,7 +13,7 @@ from hive.agents.tokens import CliSession
 from hive.containers.port import Box
 from hive.protocol.commands import Settings
 from hive.protocol.mail import Mail, Provenance
-from hive.testing.backend_contract import Behaviour, one_turn
+from hive.testing.backend_world import Behaviour, one_turn
 from hive.testing.fake_tools import FakeShell, FakeTools
 from hive.testing.simulate import simulate
 

@@ -7,12 +7,9 @@ rule kept here: only the port is asked, so that the suite says what a caller may
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
 from pathlib import Path
-from random import Random
-from typing import Protocol, TypeVar
 
 import pytest
 import trio
-from attrs import Factory, define, field
 
 from hive.protocol.commands import (
     AddAgent,
@@ -28,112 +25,18 @@ from hive.protocol.commands import (
     NoteFact,
     Once,
     RecordProcess,
-    Send,
     SetStatus,
     TurnBegun,
 )
 from hive.protocol.errors import Conflict, NotFound, StoreUnavailable
-from hive.protocol.mail import Kind, Provenance, State
+from hive.protocol.mail import Kind, State
 from hive.protocol.outcome import Outcome
 from hive.protocol.views import JournalRow, Process, StreamView
 from hive.store.port import Reader, Store, Ticket
-
-T = TypeVar("T")
-
-NOON = 1_750_000_000.0
-VERSION = "0"
+from hive.testing.store_world import VERSION, ServedStore, World, a_send, bodies, done, served
 
 MORE_THAN_A_BATCH = 1_200
 """Commands no single transaction takes."""
-
-
-@define(eq=False)
-class World:
-    """What a store under test depends on: a wall clock, pauses around its commits, failing commits."""
-
-    now: float = NOON
-    failing: Callable[[], Exception] | None = None
-    """Makes the error of every commit, while it is set."""
-
-    random: Random = field(default=Factory(lambda: Random(0)), init=False)
-    """One for all that is opened in this world: a second one would repeat the ids of the first."""
-
-    commits: int = field(default=0, init=False)
-    """How many commits have been tried."""
-
-    before: Callable[[], trio.Event | None] = field(default=lambda: None, init=False)
-    after: Callable[[], trio.Event | None] = field(default=lambda: None, init=False)
-    paused: trio.Event = field(default=Factory(trio.Event), init=False)
-    """Set when the writer has come to a pause that holds it."""
-
-    def wall(self) -> float:
-        """The time, as far as the store can tell."""
-        return self.now
-
-    def faults(self) -> None:
-        """Fail this commit, or let it pass."""
-        self.commits += 1
-        if self.failing is not None:
-            raise self.failing()
-
-    async def before_commit(self) -> None:
-        """Hold the writer until the event that `before` gives, if any."""
-        await self._hold(self.before())
-
-    async def after_commit(self) -> None:
-        """Hold the writer until the event that `after` gives, if any."""
-        await self._hold(self.after())
-
-    async def _hold(self, until: trio.Event | None) -> None:
-        if until is not None:
-            self.paused.set()
-            await until.wait()
-
-
-class ServedStore(Store, Protocol):
-    """A store and what its owner does with it."""
-
-    def leftovers(self) -> Sequence[Process]:
-        """Processes of earlier boots."""
-        ...
-
-    def recover(self, version: str) -> int:
-        """Begin a boot."""
-        ...
-
-    async def drain_forever(self) -> object:
-        """Serve the queue."""
-        ...
-
-    def kill(self) -> None:
-        """Be as if killed."""
-        ...
-
-
-@asynccontextmanager
-async def served(store: ServedStore) -> AsyncIterator[None]:
-    """Serve a store for the length of a block."""
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(store.drain_forever)
-        yield
-        nursery.cancel_scope.cancel()
-
-
-def a_send(to: str, body: str, sender: str = "operator") -> Send:
-    """A message as the operator or an agent sends it."""
-    who = Provenance.OPERATOR if sender == "operator" else Provenance.AGENT
-    return Send(sender, to, body, who)
-
-
-async def done(store: Store, *commands: Command[object]) -> None:
-    """Submit and wait for all of them."""
-    for ticket in [store.submit(command) for command in commands]:
-        await ticket.outcome()
-
-
-def bodies(reader: Reader, recipient: str) -> list[str]:
-    """What a mailbox holds, oldest first."""
-    return [mail.body for mail in reversed(reader.mailbox(recipient).mail)]
 
 
 class StoreContract:

@@ -20,7 +20,7 @@ from hive.containers.processes import Identity, is_alive, read_stat
 from hive.containers.subprocess import SubprocessDriver
 from hive.protocol.commands import Settings
 from hive.protocol.mail import Mail, Provenance
-from hive.testing.backend_contract import the_result
+from hive.testing.backend_world import the_result
 from hive.testing.fake_tools import FakeTools
 
 LIMIT_SECONDS = 20.0

@@ -27,7 +27,7 @@ from hive.store.opening import draw_log_id
 from hive.testing.browser import Tab, open_tab
 from hive.testing.deeds import AGENT, DEEDS, Play
 from hive.testing.desk import Desk, open_desk
-from hive.testing.store_contract import World
+from hive.testing.store_world import World
 from hive.web import vendor, wire
 from hive.web.app import HEADERS
 from hive.web.files import Static, load

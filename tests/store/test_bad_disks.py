@@ -19,7 +19,7 @@ PROGRAM = textwrap.dedent(
     from hive.protocol.commands import NoteFact
     from hive.protocol.errors import StoreUnavailable
     from hive.store.sqlite import open_store
-    from hive.testing.store_contract import a_send, served
+    from hive.testing.store_world import a_send, served
     from hive.protocol.commands import AddAgent
 
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -4,7 +4,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from hive.store.sqlite import SqliteStore, open_store
-from hive.testing.store_contract import StoreContract, World
+from hive.testing.store_contract import StoreContract
+from hive.testing.store_world import World
 
 
 def sqlite(path: Path, world: World, *, inline: bool) -> AbstractContextManager[SqliteStore]:

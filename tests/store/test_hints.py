@@ -6,7 +6,7 @@ from trio.testing import wait_all_tasks_blocked
 from hive.protocol.views import JournalRow
 from hive.store.hints import ANY, Hints
 from hive.testing.desk import Desk
-from hive.testing.store_contract import a_send
+from hive.testing.store_world import a_send
 
 
 def row(agent: str | None) -> JournalRow:

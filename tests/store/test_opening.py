@@ -15,7 +15,7 @@ from hive.store.schema import migrations
 from hive.store.sqlite import open_store
 from hive.store.transaction import Transaction
 from hive.testing.desk import open_desk
-from hive.testing.store_contract import World
+from hive.testing.store_world import World
 
 
 def value(path: Path, sql: str) -> object:

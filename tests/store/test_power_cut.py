@@ -17,7 +17,7 @@ from hive.protocol.commands import Ack, BeginTurn, ClaimIntoTurn, EndTurn, Lease
 from hive.protocol.outcome import Outcome
 from hive.testing.desk import Desk, open_desk
 from hive.testing.page import Page, looking_parts
-from hive.testing.store_contract import World
+from hive.testing.store_world import World
 
 HISTORIES = 8
 CUTS = 25

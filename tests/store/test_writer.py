@@ -29,7 +29,7 @@ from hive.store.tickets import IN_DOUBT_SECONDS, PendingTicket
 from hive.store.transaction import Transaction
 from hive.store.writer import BATCH_COMMANDS, RETRY_CEILING_SECONDS
 from hive.testing.desk import Desk, open_desk
-from hive.testing.store_contract import VERSION, World, a_send, bodies, served
+from hive.testing.store_world import VERSION, World, a_send, bodies, served
 
 
 def fact(n: int) -> NoteFact:

@@ -285,10 +285,6 @@ def test_strict_finds_what_was_put_aside_before_the_guard_was_up() -> None:
         "now": imported_datetime.now,
         "chance": random.random,
     }
-        "draw": uuid.uuid4,
-        "now": imported_datetime.now,
-        "chance": random.random,
-    }
     assert found(act) == ""
     assert found(act, strict=True).startswith("time.time() at ")
     assert found(lambda: kept["draw"](), strict=True).startswith("uuid.uuid4() at ")
