@@ -1,5 +1,18 @@
 """What every backend must do, as a suite: subclass it and give it a world.
 
+    from hive.testing.backend_contract import BackendContract
+    from hive.testing.backend_world import Behaviour, World
+
+    class TestMine(BackendContract):
+        steps_cancelled = 120
+
+        def make(self) -> World:
+            return MyWorld()
+
+A `World` has the backend, a spec to open a session with, a prompt for each `Behaviour`, a way to take hive's
+tools down, and words for what is still alive; `hive/testing/scripted_world.py` is one. Needs pytest, and no
+plugin of it.
+
 The rule kept here: a turn ends in exactly one `Result`, whatever happens to it and at whatever moment; and
 when its block is left, however it is left, nothing of it remains.
 """

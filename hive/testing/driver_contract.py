@@ -1,5 +1,17 @@
 """What every driver must do, as a suite: subclass it and give it a driver.
 
+    from hive.testing.driver_contract import DriverContract
+
+    class TestMine(DriverContract):
+        def make(self, directory: Path) -> Driver:
+            return MyDriver(directory)
+
+        async def break_down(self, driver: Driver, agent: str) -> None:
+            await my_box(driver, agent).kill()
+
+`break_down` kills an agent's box from outside, behind the driver's back. Runs in real time, because boxes
+are real. Needs pytest, and no plugin of it.
+
 The rule kept here: a box is known by re-reading it, each start of it is told from every other, and nothing
 of it survives its end.
 """

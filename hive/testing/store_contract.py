@@ -1,7 +1,19 @@
-"""What every implementation of the store's port must do: one suite, to be run on each.
+"""What every implementation of the store's port must do, as a suite: subclass it and say how one is opened.
 
-Subclass `StoreContract`, say how a store is opened, and collect the class with pytest (`trio_mode`).  The
-rule kept here: only the port is asked, so that the suite says what a caller may rely on.
+    from hive.testing.store_contract import StoreContract
+    from hive.testing.store_world import ServedStore, World
+
+    class TestMine(StoreContract):
+        def opened(self, path: Path, world: World) -> AbstractContextManager[ServedStore]:
+            return open_my_store(
+                path / "mine.db", wall=world.wall, random=world.random, pauses=world, faults=world.faults
+            )
+
+`opened` is a context manager; opening the same path again finds what was committed. The store calls the
+world's `wall` for the time, awaits its `before_commit` and `after_commit` around each commit, and calls its
+`faults` within, which raises to make it fail. Needs pytest, and no plugin of it.
+
+The rule kept here: only the port is asked, so that the suite says what a caller may rely on.
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -10,6 +22,7 @@ from pathlib import Path
 
 import pytest
 import trio
+from trio.testing import trio_test
 
 from hive.protocol.commands import (
     AddAgent,
@@ -58,6 +71,7 @@ class StoreContract:
 
     # --- order and isolation ---------------------------------------------------------------------
 
+    @trio_test
     async def test_commands_hold_in_the_order_they_were_submitted(self, tmp_path: Path) -> None:
         """Numbers follow submission, whoever submits and however commits are grouped."""
         async with self.running(tmp_path, World()) as store:
@@ -66,6 +80,7 @@ class StoreContract:
 
             assert numbers == sorted(set(numbers))
 
+    @trio_test
     async def test_tickets_are_answered_in_the_order_of_submission(self, tmp_path: Path) -> None:
         """Nobody learns of a command before those in front of him learned of theirs."""
         async with self.running(tmp_path, World()) as store:
@@ -82,6 +97,7 @@ class StoreContract:
 
             assert all(known == sorted(known, reverse=True) for known in settled)
 
+    @trio_test
     async def test_a_refused_command_changes_nothing_and_harms_no_neighbour(self, tmp_path: Path) -> None:
         """In one batch the commands before and after a refusal hold, and it leaves no row behind."""
         async with self.running(tmp_path, World()) as store:
@@ -98,6 +114,7 @@ class StoreContract:
             assert bodies(store.reader, "iris") == ["first", "last"]
             assert [row.type for row in store.reader.journal(before)] == ["msg.sent", "msg.sent"]
 
+    @trio_test
     async def test_the_journal_has_no_holes(self, tmp_path: Path) -> None:
         """Refusals and failed commits leave no gap between two numbers."""
         world = World()
@@ -115,6 +132,7 @@ class StoreContract:
 
     # --- once ------------------------------------------------------------------------------------
 
+    @trio_test
     async def test_a_keyed_command_holds_once_and_answers_the_same(self, tmp_path: Path) -> None:
         """The repeat changes nothing and gets the first answer word for word, also after a restart."""
         once = Once("iris", "k1", "d1")
@@ -126,6 +144,7 @@ class StoreContract:
             assert await store.submit(a_send("iris", "hello"), once).outcome() == first
             assert bodies(store.reader, "iris") == ["hello"]
 
+    @trio_test
     async def test_a_key_used_for_something_else_is_a_conflict(self, tmp_path: Path) -> None:
         """Another digest or another command under the same key is refused; another scope is not."""
         async with self.running(tmp_path, World()) as store:
@@ -138,6 +157,7 @@ class StoreContract:
 
             assert bodies(store.reader, "iris") == ["a", "b"]
 
+    @trio_test
     async def test_a_refusal_is_not_remembered(self, tmp_path: Path) -> None:
         """Asking again under the same key may succeed once the reason is gone."""
         once = Once("operator", "k", "d")
@@ -148,6 +168,7 @@ class StoreContract:
             await store.submit(a_send("lena", "hello"), once).outcome()
             assert bodies(store.reader, "lena") == ["hello"]
 
+    @trio_test
     async def test_an_expectation_is_checked_where_nothing_can_come_between(self, tmp_path: Path) -> None:
         """Of two in one transaction that expect the same, the second is a conflict; a repeat is neither."""
         async with self.running(tmp_path, World()) as store:
@@ -162,6 +183,7 @@ class StoreContract:
             with pytest.raises(NotFound):
                 await store.submit(Bury("2"), Once("operator", "m", "d", Expectation("2", "ready"))).outcome()
 
+    @trio_test
     async def test_what_was_done_outside_the_store_is_remembered_like_the_rest(self, tmp_path: Path) -> None:
         """Kept once, found after a restart, and never under another content."""
         once, answer = Once("operator", "k", "d"), {"file": "copy"}
@@ -177,6 +199,7 @@ class StoreContract:
             with pytest.raises(Conflict):
                 store.reader.answer(Once("operator", "l", "d"))
 
+    @trio_test
     async def test_an_answer_is_forgotten_after_its_time(self, tmp_path: Path) -> None:
         """Seven days later the key is free again."""
         world, once = World(), Once("operator", "k", "d")
@@ -188,6 +211,7 @@ class StoreContract:
 
     # --- what is told, and when ------------------------------------------------------------------
 
+    @trio_test
     async def test_nothing_is_readable_or_told_before_its_commit(self, tmp_path: Path) -> None:
         """Before the commit the reader sees nothing; after it everything; only then is anybody told."""
         world = World()
@@ -212,6 +236,7 @@ class StoreContract:
             await ticket.outcome()
             assert [row.type for row in told] == ["msg.sent"]
 
+    @trio_test
     async def test_subscribers_hear_every_row_once_in_order_before_the_caller(self, tmp_path: Path) -> None:
         """What subscribers are told is the journal, and it comes before any answer."""
         async with self.running(tmp_path, World()) as store:
@@ -237,6 +262,7 @@ class StoreContract:
 
     # --- when the disk fails ---------------------------------------------------------------------
 
+    @trio_test
     async def test_a_failing_commit_is_told_and_leaves_nothing(self, tmp_path: Path) -> None:
         """Callers get `StoreUnavailable`; the store says why and refuses until a commit succeeds."""
         world = World()
@@ -257,6 +283,7 @@ class StoreContract:
             assert bodies(store.reader, "iris") == ["kept"]
             assert "hive.warning" in [row.type for row in store.reader.journal(0)]
 
+    @trio_test
     async def test_verdicts_wait_out_a_failing_disk_in_order(self, tmp_path: Path) -> None:
         """None is lost, none is applied twice, and those before the failure stay in front."""
         world = World()
@@ -276,6 +303,7 @@ class StoreContract:
 
     # --- callers that go away --------------------------------------------------------------------
 
+    @trio_test
     async def test_a_cancelled_caller_waits_for_what_it_was_promised(self, tmp_path: Path) -> None:
         """The outcome is known when the cancelled caller goes on, so nothing is in doubt."""
         world = World()
@@ -288,6 +316,7 @@ class StoreContract:
             assert bodies(store.reader, "iris") == ["hello"]
 
     @pytest.mark.parametrize("late", [False, True])
+    @trio_test
     async def test_a_claim_nobody_is_left_to_own_is_given_back(self, tmp_path: Path, *, late: bool) -> None:
         """A turn, a fold-in and a lease whose callers were cancelled leave their mail ready."""
         world = World()
@@ -308,6 +337,7 @@ class StoreContract:
             await done(store, EndTurn(begun.turn, Outcome.OK, seen=(begun.messages[0].mail.number,)))
             assert _states(store.reader, "iris") == [State.DONE, State.READY]
 
+    @trio_test
     async def test_an_unowned_answer_that_claims_nothing_needs_nothing(self, tmp_path: Path) -> None:
         """Without mail nothing was claimed, so nothing is given back."""
         world = World()
@@ -332,6 +362,7 @@ class StoreContract:
 
     # --- ends and beginnings ---------------------------------------------------------------------
 
+    @trio_test
     async def test_a_writer_killed_at_any_pause_loses_and_repeats_nothing(self, tmp_path: Path) -> None:
         """Each command is settled once, whether its writer died before or after the commit."""
         world = World()
@@ -354,6 +385,7 @@ class StoreContract:
                     await ticket.outcome()
             assert _facts(store.reader) == list(range(6))
 
+    @trio_test
     async def test_what_survives_a_crash_is_a_prefix(self, tmp_path: Path) -> None:
         """A store that was killed with commands in its queue holds the first ones and none after."""
         world = World()
@@ -370,6 +402,7 @@ class StoreContract:
         async with self.running(tmp_path, World()) as store:
             assert _facts(store.reader) == [0, 1, 2]
 
+    @trio_test
     async def test_a_boot_settles_what_the_last_one_left(self, tmp_path: Path) -> None:
         """Its processes are listed first, then its turns end as interrupted and its mail is ready."""
         world = World()
