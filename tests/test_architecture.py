@@ -91,6 +91,7 @@ OPENS_NURSERIES = {
     "hive.testing.backend_contract",
     "hive.testing.browser",
     "hive.testing.driver_contract",
+    "hive.testing.mailbox_contract",
     "hive.testing.page_world",
     "hive.testing.simulate",
     "hive.testing.store_contract",

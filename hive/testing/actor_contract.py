@@ -1,6 +1,6 @@
 """What every actor must stand, as a suite: subclass it and say how to make one and what to tell it.
 
-    from hive.testing.actor_contract import ActorContract, Trial
+    from hive.testing.contracts import ActorContract, Trial
 
     class TestGreeter(ActorContract):
         def make(self, sim: Simulation) -> Trial:
@@ -251,13 +251,14 @@ class ActorContract:
             await self._until_quiet(run)
 
     async def _killed_at_once(self, sim: Simulation, run: Run) -> None:
-        """Tell it what can be told at once, kill it, and tell it the rest while it is down."""
+        """Kill it, tell it at once what can be told, and the rest when it is down."""
         trial = _trial(run)
         waiting = list(takewhile(lambda message: not isinstance(message, Request), trial.messages))
         async with sim.hive(*trial.companions, trial.spec) as run.hive:
+            run.kill()
             for message in waiting:
                 run.hive.ref(trial.spec.name).tell(message)
-            run.kill()
+            await sim.facts.wait_for(ActorExited, name=trial.spec.name)
             await self._talk(run, trial.messages[len(waiting) :], forgiving=True)
             await self._until_quiet(run)
 

@@ -1,6 +1,6 @@
 """What every backend must do, as a suite: subclass it and give it a world.
 
-    from hive.testing.backend_contract import BackendContract
+    from hive.testing.contracts import BackendContract
     from hive.testing.backend_world import Behaviour, World
 
     class TestMine(BackendContract):

@@ -1,6 +1,6 @@
 """What every driver must do, as a suite: subclass it and give it a driver.
 
-    from hive.testing.driver_contract import DriverContract
+    from hive.testing.contracts import DriverContract
 
     class TestMine(DriverContract):
         def make(self, directory: Path) -> Driver:
@@ -48,6 +48,8 @@ class DriverContract:
             try:
                 with trio.fail_after(LIMIT_SECONDS):
                     await story(driver)
+            except trio.TooSlowError as error:
+                raise AssertionError(f"the story is not over after {LIMIT_SECONDS} s") from error
             finally:
                 with trio.move_on_after(LIMIT_SECONDS, shield=True):
                     for agent in ("iris", "otto"):

@@ -1,6 +1,6 @@
 """What every mailbox of the kernel must do, as a suite: subclass it and give it a mailbox.
 
-    from hive.testing.mailbox_contract import MailboxContract
+    from hive.testing.contracts import MailboxContract
 
     class TestMine(MailboxContract):
         def make(self, capacity: int, overflow: Overflow) -> Mailbox:

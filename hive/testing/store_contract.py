@@ -1,6 +1,6 @@
 """What every implementation of the store's port must do, as a suite: subclass it and say how one is opened.
 
-    from hive.testing.store_contract import StoreContract
+    from hive.testing.contracts import StoreContract
     from hive.testing.store_world import ServedStore, World
 
     class TestMine(StoreContract):
@@ -135,12 +135,12 @@ class StoreContract:
     @trio_test
     async def test_a_keyed_command_holds_once_and_answers_the_same(self, tmp_path: Path) -> None:
         """The repeat changes nothing and gets the first answer word for word, also after a restart."""
-        once = Once("iris", "k1", "d1")
-        async with self.running(tmp_path, World()) as store:
+        once, world = Once("iris", "k1", "d1"), World()
+        async with self.running(tmp_path, world) as store:
             first = await store.submit(a_send("iris", "hello"), once).outcome()
             again = await store.submit(a_send("iris", "hello"), once).outcome()
             assert again == first
-        async with self.running(tmp_path, World()) as store:
+        async with self.running(tmp_path, world) as store:
             assert await store.submit(a_send("iris", "hello"), once).outcome() == first
             assert bodies(store.reader, "iris") == ["hello"]
 
@@ -172,16 +172,17 @@ class StoreContract:
     async def test_an_expectation_is_checked_where_nothing_can_come_between(self, tmp_path: Path) -> None:
         """Of two in one transaction that expect the same, the second is a conflict; a repeat is neither."""
         async with self.running(tmp_path, World()) as store:
-            await done(store, a_send("iris", "hello"))
+            await done(store, a_send("iris", "hello"), a_send("iris", "again"))
             onces = [Once("operator", key, "d", Expectation("1", "ready")) for key in ("k", "l", "k")]
-            tickets = [store.submit(Bury("1"), once) for once in onces]
+            tickets = [store.submit(Bury(ref), once) for ref, once in zip("121", onces, strict=True)]
 
             await tickets[0].outcome()
             with pytest.raises(Conflict):
                 await tickets[1].outcome()
             await tickets[2].outcome()
             with pytest.raises(NotFound):
-                await store.submit(Bury("2"), Once("operator", "m", "d", Expectation("2", "ready"))).outcome()
+                await store.submit(Bury("2"), Once("operator", "m", "d", Expectation("3", "ready"))).outcome()
+            assert _states(store.reader, "iris") == [State.DEAD, State.READY]
 
     @trio_test
     async def test_what_was_done_outside_the_store_is_remembered_like_the_rest(self, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from attrs import define, evolve, field, frozen
 
 from hive.agents.backend import Backend, Capabilities, Prompt, Session, SessionSpec, TurnRun
 from hive.agents.events import PromptAccepted, Result, TurnEvent
-from hive.testing.backend_contract import BackendContract
+from hive.testing.contracts import BackendContract
 from hive.testing.fake_tools import FakeTools
 from hive.testing.scripted_world import ScriptedWorld
 

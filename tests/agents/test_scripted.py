@@ -27,8 +27,8 @@ from hive.agents.tools import ToolAnswer, Tools
 from hive.containers.port import Box, BoxDown
 from hive.protocol.commands import Settings, Usage
 from hive.protocol.mail import INLINE_BYTES
-from hive.testing.backend_contract import BackendContract
 from hive.testing.backend_world import one_turn, the_result
+from hive.testing.contracts import BackendContract
 from hive.testing.fake_tools import FakeShell, FakeTools
 from hive.testing.scripted_world import WALL, ScriptedWorld, mail, prompt
 from hive.testing.simulate import simulate

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from hive.containers.fake import FakeDriver
 from hive.containers.port import Driver
-from hive.testing.driver_contract import DriverContract
+from hive.testing.contracts import DriverContract
 
 
 class TestFake(DriverContract):

@@ -12,7 +12,7 @@ import trio
 from hive.containers.port import Driver
 from hive.containers.processes import Identity, gone, is_alive, kill_leftovers, read_stat
 from hive.containers.subprocess import SubprocessDriver
-from hive.testing.driver_contract import DriverContract
+from hive.testing.contracts import DriverContract
 
 ESCAPE = """
 sleep 600 & echo $!

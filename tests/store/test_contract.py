@@ -4,7 +4,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from hive.store.sqlite import SqliteStore, open_store
-from hive.testing.store_contract import StoreContract
+from hive.testing.contracts import StoreContract
 from hive.testing.store_world import World
 
 

@@ -12,7 +12,7 @@ from attrs import define, field, frozen
 
 from hive.actors import Actor, Backoff, ChildSpec, Context, Grace, Held, Message, Request, Restart
 from hive.testing import Note, Simulation, probe
-from hive.testing.actor_contract import ActorContract, Trial
+from hive.testing.contracts import ActorContract, Trial
 from hive.testing.guard import NotDeterministic
 
 

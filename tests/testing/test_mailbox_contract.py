@@ -8,7 +8,7 @@ from attrs import define
 
 from hive.actors import HiveError, Kinds, Mailbox, Overflow, Verdict
 from hive.actors._core.messages import Envelope, Reply
-from hive.testing.mailbox_contract import MailboxContract
+from hive.testing.contracts import MailboxContract
 
 WELL = "test_urgent_mail_goes_first_and_otherwise_the_first_come"
 

@@ -70,7 +70,7 @@ import importlib, pkgutil
 import hive.testing
 wanted = [found.name for found in pkgutil.iter_modules(hive.testing.__path__)]
 # What drives a real browser or stands on pytest is not the kit itself.
-kit = [name for name in wanted if name not in {"browser"} and not name.endswith("_contract")]
+kit = [name for name in wanted if name not in {"browser", "contracts"} and not name.endswith("_contract")]
 for name in kit:
     importlib.import_module(f"hive.testing.{name}")
 print(len(kit) > 10)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hive.actors import Mailbox, Overflow
-from hive.testing.mailbox_contract import MailboxContract
+from hive.testing.contracts import MailboxContract
 
 
 class TestMailbox(MailboxContract):
