@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from functools import update_wrapper
-from types import BuiltinFunctionType, CodeType, FrameType, FunctionType, ModuleType
+from types import BuiltinFunctionType, FrameType, FunctionType, ModuleType
 from typing import Final, cast
 
 from attrs import define, field, frozen
@@ -141,12 +141,10 @@ def _stand(what: Forbidden, owner: object) -> _Stand:
             _watching[-1].meet(what, sys._getframe(1))  # noqa: SLF001 - the documented way to the caller
         return original(*given, **named) if bind is None else bind(None, given[0])(*given[1:], **named)
 
-    _OUR_CODE.add(stand_in.__code__)
     put = update_wrapper(stand_in, original, updated=())
     return _Stand(what, owner, original, classmethod(put) if of_class else put)
 
 
-_OUR_CODE: Final[set[CodeType]] = set()
 _stands: Final[dict[Forbidden, _Stand]] = {}
 _searched: Final[set[str]] = set()
 _by_name: Final[list[tuple[ModuleType, str, _Stand]]] = []
@@ -236,7 +234,7 @@ def _profiled(watch: Watch) -> Iterator[None]:
             what, caller = in_python.get(frame.f_code), frame.f_back
         else:
             return
-        if what is not None and caller.f_code not in _OUR_CODE:
+        if what is not None:
             # An error raised in here would end the looking, so even what acts is only noted.
             with suppress(NotDeterministic):
                 watch.meet(what, caller)
