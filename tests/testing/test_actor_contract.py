@@ -245,17 +245,6 @@ class OnceOnly(Adder):
             yield
 
 
-class Swallowing(Adder):
-    """Takes a cancellation for an error of its own and goes on."""
-
-    async def handle(self, message: Message, ctx: Context) -> object:
-        """Lose what was in hand when it dies."""
-        try:
-            return await super().handle(message, ctx)
-        except trio.Cancelled:
-            return None
-
-
 IN_PEACE = "test_it_starts_answers_and_handles_all_it_is_told"
 LEAVES = "test_it_leaves_when_it_is_asked_to"
 SAME = "test_the_same_seed_gives_the_same_run"

@@ -308,6 +308,15 @@ def test_outside_of_the_run_and_in_other_threads_everything_is_allowed() -> None
     assert len(seen) == 1
 
 
+def test_a_virtual_clock_is_not_slowed_down() -> None:
+    """It asks for the time at every step. Guards the private name of Trio that this rests on."""
+    real = time.perf_counter
+    with guarded():
+        assert time.perf_counter is not real
+        assert trio.testing.MockClock()._real_clock is real
+    assert vars(trio._core._mock_clock)["time"] is time
+
+
 def test_everything_is_as_it_was_afterwards() -> None:
     """Also after a failure; and a guard in a guard is still one guard."""
     before = _everything()
