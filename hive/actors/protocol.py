@@ -4,7 +4,7 @@ The rule kept here: a message between actors is a request to act on the store or
 none carries state that would be lost with it.
 """
 
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from attrs import frozen
 
@@ -19,6 +19,8 @@ STEWARD = "steward"
 WATCHER = "watcher"
 JANITOR = "janitor"
 AGENTS = "agents"
+CHAOS = "chaos"
+"""There only while chaos is on."""
 
 HARNESS_PREFIX = "agent:"
 """No infrastructure actor's name has a colon, so an agent may be called `broker`."""
@@ -40,6 +42,14 @@ class Perform(Request[T], Generic[T]):
 
     command: Command[T]
     once: Once | None = None
+
+
+class Performs(Protocol):
+    """Whoever carries out commands: the ref of the broker, or what stands before it."""
+
+    async def ask(self, request: Request[T]) -> T:
+        """Send a request and wait for its answer."""
+        ...
 
 
 @frozen

@@ -25,6 +25,8 @@ class DemoOptions:
     headless: bool = False
     json: bool = False
     open_browser: bool = True
+    chaos: int | None = None
+    """Strikes a minute; None for none."""
 
 
 def up(options: UpOptions) -> int:

@@ -13,13 +13,16 @@ from functools import partial
 from typing import cast
 
 import trio
+from attrs import evolve
 from hypercorn.typing import ASGIFramework
 
 from hive import __version__
-from hive.actors import ChildSpec, Grace, StartChild, open_hive
+from hive.actors import ChildSpec, Grace, Hive, StartChild, open_hive
 from hive.actors.boxes import Boxes
+from hive.actors.chaos import Chaos, Reach
 from hive.actors.protocol import BROKER
 from hive.actors.records import Records, begin_boot
+from hive.actors.sites import Sites
 from hive.actors.tree import core_specs
 from hive.actors.turn import Parts
 from hive.agents.http_tools import http_tools
@@ -37,9 +40,11 @@ from hive.containers.subprocess import PATH, SubprocessDriver
 from hive.directory import Directory
 from hive.mcp.parts import McpParts
 from hive.mcp.serving import CHILD as MCP, endpoint_server
+from hive.protocol.chaos import LARGEST_SEED
 from hive.protocol.commands import Settings
 from hive.protocol.errors import Malformed, Refused
 from hive.sockets import Credentials, open_tcp, open_unix
+from hive.store.faults import CommitFaults
 from hive.store.sqlite import SqliteStore, open_store
 from hive.web import files, vendor
 from hive.web.app import LISTENER, OPERATOR_LISTENER, page_app
@@ -93,15 +98,21 @@ async def run_hive(directory: Directory, config: Config) -> AsyncIterator[Runnin
     """
     async with AsyncExitStack() as stack:
         listeners = listen(directory, config, stack)
-        store = stack.enter_context(open_store(directory.store, limits=config.limits))
+        commits = CommitFaults()
+        store = stack.enter_context(
+            open_store(directory.store, limits=config.limits, faults=commits.on_commit)
+        )
         await begin_boot(store, __version__)
         driver = _driver(directory)
-        boxes = Boxes(store, {driver.name: driver})
+        boxes, sites = Boxes(store, {driver.name: driver}), Sites(store.hints, commits)
         parts = _turn_parts(config, listeners, store, boxes, driver)
+        parts = evolve(parts, backend=sites.backends(parts.backend))
         why = "it failed"
         try:
             async with open_hive(*core_specs(store, parts)) as hive:
-                running = Running(directory, store, hive, Codes(new_secret, time.time), listeners, driver)
+                codes, chaos = Codes(new_secret, time.time), _chaos(store, hive, boxes, sites)
+                broker = sites.broker(hive.ref(BROKER))
+                running = Running(directory, store, hive, broker, codes, listeners, driver, chaos)
                 with Chronicle(store).following(hive):
                     await _open_faces(running, config, parts, stack)
                     yield running
@@ -122,6 +133,12 @@ def _driver(directory: Directory) -> SubprocessDriver:
         f"{PATH}:{directory.programs}",
         environment=lambda agent: {"HIVE_ENDPOINT": str(directory.agent_socket(agent))},
     )
+
+
+def _chaos(store: SqliteStore, hive: Hive, boxes: Boxes, sites: Sites) -> Chaos:
+    """Off, until somebody turns it on."""
+    reach = Reach(store, sites, boxes, hive.snapshot, hive.kill)
+    return Chaos(hive.root, reach, time.time, lambda: secrets.randbelow(LARGEST_SEED))
 
 
 def _turn_parts(
@@ -158,7 +175,7 @@ def _same(server: HttpServer) -> HttpServer:
 def _mcp_parts(running: Running, config: Config, parts: Parts) -> McpParts:
     return McpParts(
         store=running.store,
-        broker=running.hive.ref(BROKER),
+        broker=running.broker,
         sessions=parts.sessions,
         hints=running.store.hints,
         wall=time.time,
@@ -176,7 +193,7 @@ def _page_server(running: Running, config: Config, stack: AsyncExitStack) -> Htt
     parts = WebParts(
         store=store,
         lanes=lanes,
-        broker=running.hive.ref(BROKER),
+        broker=running.broker,
         powers=OwnerPowers(running),
         codes=running.codes,
         wall=time.time,

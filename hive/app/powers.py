@@ -15,6 +15,7 @@ from attrs import frozen
 
 from hive import __version__
 from hive.actors import Snapshot
+from hive.actors.chaos import Chaos
 from hive.app.running import Running
 from hive.directory import Directory
 from hive.protocol.errors import Refused
@@ -58,6 +59,11 @@ class OwnerPowers:
 
         # One wait, which a cancellation does not end: what was made is never left without its answer.
         return {"file": str(file), "bytes": await trio.to_thread.run_sync(copied)}
+
+    @property
+    def chaos(self) -> Chaos:
+        """The switch of chaos."""
+        return self.running.chaos
 
     def stop(self, why: str) -> None:
         """Begin an ordered shutdown."""
@@ -162,6 +168,17 @@ def _isolation(running: Running) -> Iterator[Finding]:
         )
 
 
+def _chaos(running: Running) -> Iterator[Finding]:
+    said = running.chaos.said()
+    if said is not None and said["on"]:
+        cause = (
+            f"it is on, {said['rate']} strikes a minute, {said['total']} so far: what fails may be its doing"
+        )
+        yield _finding("chaos", cause, "hive chaos off")
+    else:
+        yield _finding("chaos", "off")
+
+
 def _versions(_running: Running) -> Iterator[Finding]:
     python = ".".join(str(number) for number in sys.version_info[:3])
     yield _finding("versions", f"hive {__version__}, Python {python}, trio {trio.__version__}")
@@ -174,5 +191,6 @@ CHECKS: tuple[Callable[[Running], Iterator[Finding]], ...] = (
     _sockets,
     _ports,
     _isolation,
+    _chaos,
     _versions,
 )

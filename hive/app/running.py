@@ -10,6 +10,8 @@ import trio
 from attrs import define, field, frozen
 
 from hive.actors import Hive
+from hive.actors.chaos import Chaos
+from hive.actors.protocol import Performs
 from hive.containers.subprocess import SubprocessDriver
 from hive.directory import Directory
 from hive.store.sqlite import SqliteStore
@@ -46,9 +48,13 @@ class Running:
     directory: Directory
     store: SqliteStore
     hive: Hive
+    broker: Performs
+    """The road of every client to the broker."""
+
     codes: Codes
     listeners: Listeners
     driver: SubprocessDriver
+    chaos: Chaos
     _stop: trio.Event = field(factory=trio.Event, init=False)
     why: str = field(default="", init=False)
 

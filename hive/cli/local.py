@@ -19,6 +19,7 @@ from attrs import asdict
 
 from hive import config
 from hive.cli import following, show
+from hive.cli.chaos import chaos
 from hive.cli.client import Client, connected, insist
 from hive.cli.clients import CONFIGURATIONS, placeholder
 from hive.cli.places import Place, check_directory, named, place_that_runs, place_to_create
@@ -50,6 +51,7 @@ def demo(call: Call) -> int:
             seconds=options.seconds,
             headless=options.headless,
             json=options.json,
+            chaos=options.chaos,
             open_browser=not options.no_open,
         )
     )
@@ -284,6 +286,7 @@ def _new_id() -> str:
 
 
 SPOKEN: Mapping[str, Callable[[Call], Awaitable[Status]]] = {
+    "chaos": chaos,
     "tail": following.tail,
     "events": following.events,
     "send": following.send,

@@ -23,6 +23,8 @@ def status(data: Json, _width: int | None) -> str:
     sums = " + ".join(f"{counts[state]} {state}" for state in ("ready", "claimed", "blocked", "done", "dead"))
     mail = f"mail: {counts['accepted']} accepted = {sums} + {counts['removed']} removed by retention."
     lines = [where, mail, f"page: {data['origins'][0]} (hive open logs in)"]
+    if (run := data.get("chaos")) and run["on"]:
+        lines.append(chaos(run))
     if data["refusing"]:
         lines.append(f"THE STORE REFUSES COMMITS: {data['refusing']}")
     broken = data["violations"]
@@ -31,6 +33,14 @@ def status(data: Json, _width: int | None) -> str:
     else:
         lines.append("every accepted message is accounted for.")
     return "\n".join(lines)
+
+
+def chaos(run: Json) -> str:
+    """The line that says that it is on."""
+    return (
+        f"CHAOS IS ON: {run['rate']} strikes a minute until {stamp(run['until'])}, {run['total']} so far "
+        f"(seed {run['seed']}). End it: hive chaos off"
+    )
 
 
 def settings(data: Json, width: int | None) -> str:

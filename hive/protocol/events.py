@@ -63,5 +63,8 @@ TYPES: Mapping[str, str] = {
     "child.started": "subject: path; data: incarnation",
     "child.exited": "subject: path; data: reason, error",
     "child.parked": "subject: path; data: error",
+    "chaos.on": "data: rate, seconds, kinds, seed, by",
+    "chaos.struck": "one fault hit; data: kind, target",
+    "chaos.off": "also when its time is over; not when the daemon dies; data: why, struck {kind: number}",
     "command.refused": "a keyed command was refused; data: code, text",
 }

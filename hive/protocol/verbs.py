@@ -5,84 +5,25 @@ done by the command line itself (`local`).
 """
 
 from collections.abc import Mapping
-from enum import IntEnum
-
-from attrs import frozen
 
 from hive.protocol import commands
-from hive.protocol.commands import Command
+from hive.protocol.grammar import Argument, Get, Role, Verb, WireCommand
 from hive.protocol.parking import RESUMABLE
 
-
-class Role(IntEnum):
-    """What a login may do; each role may do what the lower ones may."""
-
-    VIEWER = 1
-    OPERATOR = 2
-    OWNER = 3
-
-
-@frozen
-class Argument:
-    """One argument of a verb."""
-
-    name: str
-    help: str
-    option: bool = False
-    """`--name` instead of a position."""
-
-    switch: bool = False
-    required: bool = True
-    many: bool = False
-    number: bool = False
-    choices: tuple[str, ...] = ()
-    default: str | None = None
-
-
-@frozen
-class WireCommand:
-    """A command of the page's protocol.
-
-    Its arguments are the fields of `command` that hive does not fill in.
-    """
-
-    name: str
-    command: type[Command[object]] | None
-    """None where the server does it itself, without the store."""
-
-    role: Role = Role.OPERATOR
-    filled: tuple[str, ...] = ("by",)
-    """Fields that come from the login, never from the client."""
-
-
-@frozen
-class Get:
-    """Read-only detail on demand."""
-
-    name: str
-    help: str
-    role: Role = Role.VIEWER
-
-
-@frozen
-class Verb:
-    """One verb of the command line."""
-
-    name: str
-    summary: str
-    section: str
-    arguments: tuple[Argument, ...] = ()
-    wire: str | None = None
-    get: str | None = None
-    also: tuple[str, ...] = ()
-    """Further commands and gets this verb uses."""
-
-    local: bool = False
-    """Whether it works without a daemon."""
-
-    details: str = ""
-    """What its summary leaves out, as whole sentences."""
-
+__all__ = [
+    "BACKENDS",
+    "CHAOS_KINDS",
+    "GETS",
+    "PAGE_ONLY",
+    "RULES",
+    "VERBS",
+    "WIRE_COMMANDS",
+    "Argument",
+    "Get",
+    "Role",
+    "Verb",
+    "WireCommand",
+]
 
 WIRE_COMMANDS: Mapping[str, WireCommand] = {
     wire.name: wire
@@ -108,6 +49,8 @@ WIRE_COMMANDS: Mapping[str, WireCommand] = {
         WireCommand("client.token", None, Role.OWNER),
         WireCommand("session.link", None, Role.OWNER),
         WireCommand("session.revoke", commands.RevokeWebSession, Role.OWNER, filled=()),
+        WireCommand("chaos.on", None, Role.OWNER),
+        WireCommand("chaos.off", None, Role.OWNER),
         WireCommand("hive.backup", None, Role.OWNER),
         WireCommand("hive.stop", None, Role.OWNER),
     )
@@ -120,6 +63,7 @@ GETS: Mapping[str, Get] = {
         Get("agents", "every agent's view"),
         Get("agent", "one agent's view and the sentence of `why`; args: agent"),
         Get("tree", "the supervision tree"),
+        Get("chaos", "what chaos can do, and what it is doing or did the last time"),
         Get("message", "one message whole, its story, the turns that held it; args: message"),
         Get("mailbox", "a page of one recipient's mail; args: recipient, states, text, before, limit"),
         Get("traffic", "older message heads; args: before, limit"),
@@ -138,6 +82,7 @@ PAGE_ONLY = frozenset({"session.revoke", "traffic", "thread", "turn", "turns"})
 """Commands and gets without a verb: the page logs out, scrolls and draws turns."""
 
 BACKENDS = ("scripted", "external")
+CHAOS_KINDS = ("hints", "actor", "box", "commit", "provider", "request")
 RULES = ("plain", "demo-manager", "demo-surveyor")
 
 _AGENT = Argument("agent", "an agent's name")
@@ -160,6 +105,13 @@ VERBS: tuple[Verb, ...] = (
                 "on", "the tree to survey (default: the current directory)", option=True, required=False
             ),
             Argument("seconds", "stop after so many seconds", option=True, required=False, number=True),
+            Argument(
+                "chaos",
+                "break it so many times a minute (hive chaos)",
+                option=True,
+                required=False,
+                number=True,
+            ),
             Argument("headless", "no browser, no page link", option=True, switch=True, required=False),
             Argument("json", "print one JSON object at the end", option=True, switch=True, required=False),
             Argument("no-open", "do not open a browser", option=True, switch=True, required=False),
@@ -169,7 +121,7 @@ VERBS: tuple[Verb, ...] = (
             "The agents run real commands, talk through the same endpoints as any agent, and write "
             "shared/report.md. Everything is removed at the end. With --seconds and --json the object says "
             "sent, turns, done, retried, dead, wake_ms_p50, wake_ms_p99 and violations; the status is 0 only "
-            "where no invariant was violated."
+            "where no invariant was violated. With --chaos it says struck as well."
         ),
     ),
     Verb(
@@ -240,6 +192,42 @@ VERBS: tuple[Verb, ...] = (
         details=(
             "The status is 1 when something is wrong. While the daemon is down it examines the files, "
             "and changes none."
+        ),
+    ),
+    Verb(
+        "chaos",
+        "break a live hive at random, to see that nothing accepted is lost",
+        "look",
+        (
+            Argument(
+                "switch",
+                "turn it on or off; without it: what it has done",
+                required=False,
+                choices=("on", "off"),
+            ),
+            Argument("rate", "strikes a minute at most, 1 to 600", option=True, required=False, number=True),
+            Argument("seconds", "for how long (default: 600)", option=True, required=False, number=True),
+            Argument(
+                "only",
+                f"only these kinds, with commas between: {', '.join(CHAOS_KINDS)}",
+                option=True,
+                required=False,
+            ),
+            Argument(
+                "seed", "draw the strikes of an earlier run again", option=True, required=False, number=True
+            ),
+            Argument("i-know", "I know what it will do", option=True, switch=True, required=False),
+        ),
+        wire="chaos.on",
+        get="chaos",
+        also=("chaos.off",),
+        details=(
+            "While it is on, the daemon drops hints, kills actors and boxes, fails commits and provider "
+            "calls, and carries keyed requests out twice. Turns are interrupted and tried again, so agents "
+            "may do things twice and models may be paid twice; nothing accepted is lost. It is off after "
+            "--seconds, after hive chaos off, and after a restart. hive events shows every strike. Kills are "
+            "paced: of each budget of restarts it leaves three, so a supervisor with 5 restarts in 30 s "
+            "loses two children in that time at most, and the daemon goes on."
         ),
     ),
     Verb(

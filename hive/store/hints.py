@@ -20,7 +20,7 @@ class Hints:
     """One doorbell for each name, rung by the store after each commit."""
 
     deaf: bool = False
-    """A fault for tests: every hint is lost."""
+    """A fault, for tests and chaos: every hint is lost."""
 
     _rings: dict[str, int] = field(default=Factory(dict), init=False)
     _waiting: dict[str, trio.Event] = field(default=Factory(dict), init=False)

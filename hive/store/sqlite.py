@@ -129,8 +129,8 @@ def open_store(  # noqa: PLR0913 - what a simulation replaces, each by its name
 
     Then, in this order: `leftovers`, kill them, `recover`, `drain_forever`; and `stop` for an ordered end.
     Leaving the block without `stop` is like a crash: what is queued is refused.  `inline` commits on Trio's
-    thread; `pauses` and `faults` are a simulation's, which keeps one `random_` over all its restarts, or ids
-    would repeat.  Raises `Unusable` for a file that is not whole or of a newer hive.
+    thread; `faults` are chaos's and, with `pauses`, a simulation's, which keeps one `random_` over all its
+    restarts, or ids would repeat.  Raises `Unusable` for a file that is not whole or of a newer hive.
     """
     chance = random_ or random.SystemRandom()
     with ExitStack() as stack:

@@ -12,7 +12,7 @@ from typing import Any, Final, NoReturn, cast
 
 from attrs import define, field
 
-from hive.actors import Ref
+from hive.actors.protocol import Performs
 from hive.protocol.verbs import Role
 from hive.store.sqlite import SqliteStore
 from hive.testing.mirror import Journal, Json
@@ -33,6 +33,18 @@ class Nobody:
         raise AssertionError(f"nobody was to be asked for {name}")
 
 
+class Onlooker(Nobody):
+    """Powers of a client that only looks: of all of them it sees whether chaos is on, and it is not."""
+
+    @property
+    def chaos(self) -> "Onlooker":
+        """Its switch."""
+        return self
+
+    def said(self) -> None:
+        """It was never on."""
+
+
 def looking_parts(store: SqliteStore, wall: Callable[[], float]) -> WebParts:
     """What a page is served with that only looks; its lanes hear of every commit from now on."""
     lanes = Lanes(Lane(store.reader.head().seq))
@@ -41,8 +53,8 @@ def looking_parts(store: SqliteStore, wall: Callable[[], float]) -> WebParts:
     return WebParts(
         store=store,
         lanes=lanes,
-        broker=cast("Ref", Nobody()),
-        powers=cast("Powers", Nobody()),
+        broker=cast("Performs", Nobody()),
+        powers=cast("Powers", Onlooker()),
         codes=Codes(lambda: f"{chance.getrandbits(256):064x}", wall),
         wall=wall,
         new_secret=lambda: f"{chance.getrandbits(256):064x}",

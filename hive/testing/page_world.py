@@ -20,6 +20,7 @@ from hive.actors import ChildSpec
 from hive.actors.broker import Broker
 from hive.actors.protocol import BROKER, WRITER
 from hive.actors.writer import Writer
+from hive.protocol.chaos import Plan
 from hive.protocol.commands import AddAgent, Command
 from hive.protocol.errors import HiveRefusal
 from hive.protocol.limits import Limits
@@ -105,6 +106,31 @@ class Line:
 
 
 @define(eq=False)
+class Switch:
+    """The switch of chaos, with nothing behind it."""
+
+    run: dict[str, object] | None = None
+    """What it would say of itself."""
+
+    def said(self) -> Mapping[str, object] | None:
+        """As the real one does."""
+        return self.run
+
+    async def on(self, plan: Plan, by: str) -> Mapping[str, object]:
+        """Note it."""
+        await trio.lowlevel.checkpoint()
+        self.run = {"on": True, "rate": plan.rate, "seed": plan.seed, "total": 0, "by": by}
+        return self.run
+
+    async def off(self, by: str) -> Mapping[str, object] | None:
+        """Note it."""
+        await trio.lowlevel.checkpoint()
+        if self.run is not None:
+            self.run = {**self.run, "on": False, "why": by}
+        return self.run
+
+
+@define(eq=False)
 class Powers:
     """What the owner may ask for, counted."""
 
@@ -113,6 +139,7 @@ class Powers:
     """How often it has been asked to stop."""
 
     stopping: bool = False
+    chaos: Switch = field(factory=Switch)
 
     def endpoint(self, agent: str) -> Mapping[str, object]:
         """Nowhere."""

@@ -30,6 +30,7 @@ from hive.actors import (
     SupervisorSnapshot,
 )
 from hive.actors.boxes import Boxes
+from hive.actors.chaos import Chaos, Reach
 from hive.actors.protocol import (
     BROKER,
     HARNESS_PREFIX,
@@ -38,10 +39,12 @@ from hive.actors.protocol import (
     WATCHER,
     WRITER,
     Perform,
+    Performs,
     Rebuild,
     harness_of,
 )
 from hive.actors.records import begin_boot
+from hive.actors.sites import Sites
 from hive.actors.tree import core_specs
 from hive.actors.turn import Parts
 from hive.agents.backend import Backend
@@ -58,6 +61,7 @@ from hive.mcp.parts import McpParts
 from hive.mcp.server import Incarnation
 from hive.mcp.serving import CHILD as MCP
 from hive.mcp.tools import TOOLS, ToolSpec
+from hive.protocol.chaos import LARGEST_SEED
 from hive.protocol.commands import AddAgent, Command, Once, Send, Settings
 from hive.protocol.errors import HiveRefusal, StoreUnavailable
 from hive.protocol.limits import Limits
@@ -103,6 +107,9 @@ class Daemon:
     boxes: Boxes
     sessions: Sessions
     scope: trio.CancelScope
+    chaos: Chaos
+    broker: Performs
+    """The road that clients take."""
 
 
 @define(eq=False, repr=False)  # a failing assertion would show the whole hive
@@ -183,7 +190,7 @@ class Swarm:
         pauses = SeededPauses(self.stage.random, delay=self.trouble.delay)
 
         def on_commit() -> None:
-            store.hints.deaf = self.trouble.loses_hints() or self.deaf
+            self.trouble.deafen(store.hints, otherwise=self.deaf)
             self.trouble.on_commit()
 
         with open_store(
@@ -196,31 +203,39 @@ class Swarm:
             handlers=self.handlers,
             faults=on_commit,
         ) as store:
+            store.hints.deaf = self.deaf
             store.subscribe(self._on_commit)
             await begin_boot(store, "simulated")
             for visit in self.visitors:
                 visit(store)
             self.boots += 1
             boxes = Boxes(store, {"fake": self.boxes, "subprocess": self.boxes})
-            parts = self._parts(store, boxes)
+            sites = Sites(store.hints, self.trouble.commits)
+            parts = self._parts(store, boxes, sites)
             try:
                 async with self.stage.hive(*core_specs(store, parts)) as hive:
-                    await self._open_endpoint(parts, hive)
+                    broker = sites.broker(hive.ref(BROKER))
+                    await self._open_endpoint(parts, hive, broker)
                     for spec in self.actors:
                         await hive.root.ask(StartChild(spec))
-                    self._daemon = Daemon(store, hive, boxes, parts.sessions, scope)
+                    chaos = self._chaos(store, boxes, sites, hive)
+                    self._daemon = Daemon(store, hive, boxes, parts.sessions, scope, chaos, broker)
                     self._up.set()
                     await trio.sleep_forever()
             finally:
                 self._daemon = None
 
-    def _parts(self, store: SqliteStore, boxes: Boxes) -> Parts:
+    def _chaos(self, store: SqliteStore, boxes: Boxes, sites: Sites, hive: Hive) -> Chaos:
+        reach = Reach(store, sites, boxes, hive.snapshot, hive.kill)
+        return Chaos(hive.root, reach, self.stage.wall, lambda: self.stage.random.randrange(LARGEST_SEED))
+
+    def _parts(self, store: SqliteStore, boxes: Boxes, sites: Sites) -> Parts:
         return Parts(
             store=store,
             hints=store.hints,
             boxes=boxes,
             sessions=Sessions(lambda: f"{self.stage.random.getrandbits(128):032x}"),
-            backend=self._backend,
+            backend=sites.backends(self._backend),
             wall=self.stage.wall,
             limits=self.limits,
         )
@@ -231,10 +246,10 @@ class Swarm:
         parts = BackendParts(self.open_tools, NoShell(), self.stage.wall)
         return CutBackend(make_backend(settings.backend, parts), self.trouble)
 
-    async def _open_endpoint(self, parts: Parts, hive: Hive) -> None:
+    async def _open_endpoint(self, parts: Parts, hive: Hive, broker: Performs) -> None:
         mcp = McpParts(
             store=parts.store,
-            broker=hive.ref(BROKER),
+            broker=broker,
             sessions=parts.sessions,
             hints=parts.hints,
             wall=parts.wall,
@@ -334,7 +349,7 @@ class Swarm:
             while True:
                 daemon = await self.daemon()
                 with suppress(ActorCrashed, ActorStopped, NoSuchActor, StoreUnavailable):
-                    return await daemon.hive.ref(BROKER).ask(Perform(command, once))
+                    return await daemon.broker.ask(Perform(command, once))
                 await trio.sleep(AGAIN_SECONDS)
 
     async def add(self, name: str, settings: Settings | None = None) -> None:
@@ -476,7 +491,7 @@ class Swarm:
 
     def fill_disk(self, *, full: bool = True) -> None:
         """Let every commit fail, or hold again."""
-        self.trouble.disk_full = full
+        self.trouble.commits.full = full
 
     def jump_wall(self, seconds: float) -> None:
         """Set the wall clock forward or back."""

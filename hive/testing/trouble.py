@@ -6,13 +6,17 @@ The rule kept here: a fault is state that a test sets; who meets it finds it the
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from random import Random
 
 import trio
 from attrs import define, evolve, field, frozen
 
-from hive.agents.backend import Backend, Capabilities, Prompt, Session, SessionSpec, TurnRun
+from hive.agents.backend import Backend, Capabilities, Session, SessionSpec
 from hive.agents.events import Result, TurnEvent
+from hive.agents.interposed import Interposed, Read
+from hive.store.faults import CommitFaults
+from hive.store.hints import Hints
 from hive.testing.faults import Faults, Injector, Site
 
 LONGEST_FULL_SECONDS = 30.0
@@ -26,8 +30,8 @@ LONGEST_DELAY_SECONDS = 10.0
 class Trouble:
     """What is wrong at the moment."""
 
-    disk_full: bool = False
-    """Every commit fails."""
+    commits: CommitFaults = field(factory=CommitFaults)
+    """What keeps commits from holding."""
 
     tools_back_at: float = 0.0
     """Until this moment of virtual time no tool can be reached."""
@@ -57,19 +61,24 @@ class Trouble:
     """Decides what goes wrong besides, by chance."""
 
     _full_until: float = field(default=0.0, init=False)
+    _hint_dropped: bool = field(default=False, init=False)
 
     def on_commit(self) -> None:
         """Called at every commit of the store: fail it, or let it pass."""
         if (fault := self.injector.at(Site.FULL_DISK)) is not None:
             self._full_until = trio.current_time() + LONGEST_FULL_SECONDS * fault.chance
-        if self.disk_full or trio.current_time() < self._full_until:
+        if trio.current_time() < self._full_until:
             raise sqlite3.OperationalError("database or disk is full")
         if self.injector.at(Site.FAIL_COMMIT) is not None:
-            raise sqlite3.OperationalError("disk I/O error")
+            self.commits.next_fails = True
+        self.commits.on_commit()
 
-    def loses_hints(self) -> bool:
-        """Called at every commit: whether nobody is told to look."""
-        return self.injector.at(Site.DROP_HINT) is not None
+    def deafen(self, hints: Hints, *, otherwise: bool) -> None:
+        """Called at every commit: whether nobody is told to look, this time."""
+        if self._hint_dropped:
+            hints.deaf, self._hint_dropped = otherwise, False
+        if self.injector.at(Site.DROP_HINT) is not None:
+            hints.deaf = self._hint_dropped = True
 
     def loses_this_answer(self) -> bool:
         """Called at every answer of the endpoint: whether its client never reads it."""
@@ -102,6 +111,20 @@ class Trouble:
         wanted = self.failures.get(agent)
         return wanted.pop(0) if wanted and isinstance(event, Result) else event
 
+    def reader_of(self, agent: str) -> Read:
+        """Reads a turn of this agent; any read of it may meet a connection error."""
+        return partial(self._read, agent)
+
+    async def _read(self, agent: str, events: AsyncIterator[TurnEvent]) -> TurnEvent:
+        self.reads += 1
+        with trio.CancelScope() as reading:
+            self.reading[agent] = reading
+            if self.reads == self.cut_read:
+                reading.cancel(reason="cut by the test")
+            await self.befall_read()
+            return self.falsified(agent, await anext(events))
+        raise ConnectionResetError("the stream was cut by a test")
+
 
 @frozen
 class SeededPauses:
@@ -124,58 +147,6 @@ class SeededPauses:
         return self.random.choice((0.0, 0.0, self.longest * self.random.random()))
 
 
-@define(eq=False)
-class CutRun:
-    """A turn whose stream of events a test can cut: any read of it may meet a connection error."""
-
-    _run: TurnRun
-    _trouble: Trouble
-    _agent: str
-    _events: AsyncIterator[TurnEvent] = field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        """Take the events of the real turn."""
-        self._events = aiter(self._run)
-
-    def __aiter__(self) -> AsyncIterator[TurnEvent]:
-        """Iterate over the events until the cut."""
-        return self
-
-    async def __anext__(self) -> TurnEvent:
-        """The next event, or `ConnectionResetError`."""
-        self._trouble.reads += 1
-        with trio.CancelScope() as reading:
-            self._trouble.reading[self._agent] = reading
-            if self._trouble.reads == self._trouble.cut_read:
-                reading.cancel(reason="cut by the test")
-            await self._trouble.befall_read()
-            return self._trouble.falsified(self._agent, await anext(self._events))
-        raise ConnectionResetError("the stream was cut by a test")
-
-    async def fold_in(self, prompt: Prompt) -> None:
-        """Pass it on."""
-        await self._run.fold_in(prompt)
-
-    async def cancel(self) -> None:
-        """Pass it on."""
-        await self._run.cancel()
-
-
-@frozen
-class CutSession:
-    """A session whose turns can be cut."""
-
-    session: Session
-    trouble: Trouble
-    agent: str
-
-    @asynccontextmanager
-    async def turn(self, prompt: Prompt) -> AsyncIterator[TurnRun]:
-        """Run a turn."""
-        async with self.session.turn(prompt) as run:
-            yield CutRun(run, self.trouble, self.agent)
-
-
 @frozen
 class CutBackend:
     """A backend whose turns can be cut."""
@@ -192,8 +163,8 @@ class CutBackend:
     @asynccontextmanager
     async def open(self, spec: SessionSpec) -> AsyncIterator[Session]:
         """Open a session."""
-        async with self.backend.open(spec) as session:
-            yield CutSession(session, self.trouble, spec.agent)
+        async with Interposed(self.backend, self.trouble.reader_of).open(spec) as session:
+            yield session
 
 
 @define(eq=False)

@@ -16,7 +16,7 @@ from attrs import frozen
 
 from hive.actors import HiveError
 from hive.actors.protocol import Perform
-from hive.protocol import commands
+from hive.protocol import chaos, commands
 from hive.protocol.commands import (
     AddAgent,
     Command as StoreCommand,
@@ -202,6 +202,20 @@ async def _stop(request: Request) -> object:
     return answer
 
 
+async def _chaos_on(request: Request) -> object:
+    """Kept, so that a repeat after a restart does not turn it on in the next daemon."""
+    if kept := request.parts.store.reader.answer(request.once):
+        return kept
+    given = request.command.arguments
+    plan = chaos.planned(given.get("rate"), given.get("seconds"), given.get("only"), given.get("seed"))
+    chaos.check_known(plan, known=given.get("i_know") is True)
+    return await request.keep({**await request.parts.powers.chaos.on(plan, request.login.who)})
+
+
+async def _chaos_off(request: Request) -> object:
+    return {"last": await request.parts.powers.chaos.off(request.login.who)}
+
+
 async def _link(request: Request) -> object:
     """A link is a secret and opens nothing after a restart, so a repeat then gets a fresh one."""
     parts = request.parts
@@ -209,6 +223,8 @@ async def _link(request: Request) -> object:
 
 
 OWN: Mapping[str, Own] = {
+    "chaos.on": _chaos_on,
+    "chaos.off": _chaos_off,
     "client.token": _mint_client_token,
     "hive.backup": _backup,
     "hive.stop": _stop,

@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 import trio
 
+from hive.protocol.chaos import DEEDS
 from hive.protocol.errors import Forbidden, HiveRefusal, Malformed, NotFound
 from hive.protocol.names import OPERATOR
 from hive.protocol.verbs import GETS
@@ -104,6 +105,7 @@ def _status(parts: WebParts, _arguments: Arguments) -> object:
         "origins": list(parts.origins()),
         "refusing": parts.store.refusing,
         "violations": unstructure(reader.violations()),
+        "chaos": parts.powers.chaos.said(),
         "counts": unstructure(reader.counts()),
         "unread": reader.unread(),
         "agents": len(agents),
@@ -122,6 +124,10 @@ def _agents(parts: WebParts, _arguments: Arguments) -> object:
 
 def _agent(parts: WebParts, arguments: Arguments) -> object:
     return _described(parts, _view(parts, arguments))
+
+
+def _chaos(parts: WebParts, _arguments: Arguments) -> Mapping[str, object]:
+    return {"kinds": {kind.value: deed for kind, deed in DEEDS.items()}, "last": parts.powers.chaos.said()}
 
 
 def _tree(parts: WebParts, _arguments: Arguments) -> object:
@@ -228,6 +234,7 @@ ANSWERS: Mapping[str, Callable[[WebParts, Arguments], object]] = {
     "agents": _agents,
     "agent": _agent,
     "tree": _tree,
+    "chaos": _chaos,
     "message": _message,
     "mailbox": _mailbox,
     "traffic": _traffic,

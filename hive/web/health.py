@@ -1,4 +1,4 @@
-"""Figures without a history: broken invariants, a store that refuses, the sums.
+"""Figures without a history: broken invariants, a store that refuses, the sums, chaos.
 
 The rule kept here: they are looked up once for all clients and at most once a second.
 """
@@ -20,6 +20,7 @@ class Health:
 
     _store: Store
     _wall: Callable[[], float]
+    _chaos: Callable[[], Mapping[str, object] | None]
     _seen: Mapping[str, object] = field(factory=dict, init=False)
     _at: float | None = field(default=None, init=False)
 
@@ -32,10 +33,11 @@ class Health:
         return self._seen
 
     def _figures(self) -> Mapping[str, object]:
-        reader = self._store.reader
+        reader, chaos = self._store.reader, self._chaos()
         with reader.moment():
             return {
                 "violations": unstructure(reader.violations()),
                 "refusing": self._store.refusing,
                 "counts": unstructure(reader.counts()),
+                "chaos": chaos if chaos and chaos["on"] else None,
             }

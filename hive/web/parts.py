@@ -8,7 +8,8 @@ from typing import Protocol
 
 from attrs import Factory, field, frozen
 
-from hive.actors import Ref
+from hive.actors.protocol import Performs
+from hive.protocol.chaos import Plan
 from hive.protocol.commands import Settings
 from hive.protocol.names import OPERATOR
 from hive.protocol.verbs import Role
@@ -19,11 +20,32 @@ from hive.web.lanes import Lanes
 from hive.web.login import Codes
 
 
+class Chaos(Protocol):
+    """The switch of chaos."""
+
+    def said(self) -> Mapping[str, object] | None:
+        """What it is doing (`on`), or did the last time; None if this daemon never had it on."""
+        ...
+
+    async def on(self, plan: Plan, by: str) -> Mapping[str, object]:
+        """Turn it on.  `Conflict` where it is."""
+        ...
+
+    async def off(self, by: str) -> Mapping[str, object] | None:
+        """Turn it off; nothing of it is left when this returns."""
+        ...
+
+
 class Powers(Protocol):
     """What only the owner may ask for, and only the composition root can do."""
 
     def endpoint(self, agent: str) -> Mapping[str, object]:
         """URL, socket and token state of an agent's tools endpoint."""
+        ...
+
+    @property
+    def chaos(self) -> Chaos:
+        """The switch of chaos."""
         ...
 
     async def backup(self, file: Path) -> Mapping[str, object]:
@@ -70,13 +92,17 @@ def log_error(error: BaseException) -> None:
     logging.getLogger(__name__).error("The page failed at a request", exc_info=error)
 
 
+def _health(parts: "WebParts") -> Health:
+    return Health(parts.store, parts.wall, lambda: parts.powers.chaos.said())  # noqa: PLW0108 - not yet
+
+
 @frozen(eq=False)
 class WebParts:
     """The page's view of hive."""
 
     store: Store
     lanes: Lanes
-    broker: Ref
+    broker: Performs
     powers: Powers
     codes: Codes
     wall: Callable[[], float]
@@ -95,7 +121,5 @@ class WebParts:
 
     operator_identity: str = OPERATOR
     on_error: Callable[[BaseException], None] = log_error
-    health: Health = field(
-        init=False, default=Factory(lambda self: Health(self.store, self.wall), takes_self=True)
-    )
+    health: Health = field(init=False, default=Factory(_health, takes_self=True))
     answers: Answers = field(init=False, default=Factory(lambda self: Answers(self.wall), takes_self=True))

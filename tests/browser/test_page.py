@@ -161,6 +161,32 @@ async def test_the_light_goes_red_and_names_what_is_wrong(visiting: Visiting) ->
     assert "the disk is full" in text
 
 
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "height"), [(1440, 900), (390, 844)])
+async def test_chaos_is_marked_at_the_top_of_every_page_while_it_is_on(
+    visiting: Visiting, tmp_path: Path, theme: str, width: int, height: int
+) -> None:
+    """With its rate and its count; the mark comes and goes with a beat, and the light stays what it is."""
+    chaos = {"rate": 60, "total": 12, "until": NOW + 300, "seed": 7, "on": True}
+    quiet: dict[str, object] = {"violations": [], "refusing": None, "counts": {"accepted": 3, "done": 3}}
+    async with visiting() as (tab, _hive, line):
+        await tab.resize(width, height, theme)
+        assert "Chaos" not in await shown(tab)
+        await line.tell("beat", at={"j": 10}, now=NOW, health={**quiet, "chaos": chaos})
+        for name, address in (("overview", "#/"), ("agent", "#/agent/iris")):
+            await tab.evaluate(f"location.hash = {json.dumps(address)}")
+            await tab.until("document.querySelector('h1') && document.querySelector('.chaos')")
+            text = await shown(tab)
+            assert "note: Chaos is on" in text
+            assert "60 strikes a minute until" in text
+            assert ", 12 so far" in text
+            assert "All mail accounted for" in text or width < 640
+            assert await tab.evaluate("document.documentElement.scrollWidth") <= width  # type: ignore[operator]
+            await tab.picture(tmp_path / f"{name}.png")
+        await line.tell("beat", at={"j": 10}, now=NOW + 10, health={**quiet, "chaos": None})
+        await tab.until("!document.querySelector('.chaos')")
+
+
 async def test_whatever_an_agent_writes_is_text(visiting: Visiting) -> None:
     """Names, heads and bodies never become markup."""
     nasty = "<img src=x onerror='document.title=1'><b>bold</b>"

@@ -5,7 +5,7 @@ import { effect } from "../vendor/signals.js";
 import { client, freshness, journal, live, now, route, settled, state } from "./page.js";
 import { needsYou, standing } from "./words.js";
 import { AgentPage } from "./views/agent.js";
-import { Notice, Rail, Top } from "./views/frame.js";
+import { Chaos, Notice, Rail, Top } from "./views/frame.js";
 import { MessagePage } from "./views/message.js";
 import { Overview } from "./views/overview.js";
 
@@ -27,7 +27,7 @@ const App = () => html`
   <div class=${`app ${freshness.value === "offline" ? "stale" : ""}`}>
     <a class="skip" href="#main" onClick=${skip}>Skip to content</a>
     <${Rail} />
-    <div class="column"><${Top} /><${Notice} /><${Page} /></div>
+    <div class="column"><${Top} /><${Chaos} /><${Notice} /><${Page} /></div>
   </div>
 `;
 

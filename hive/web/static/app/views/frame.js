@@ -59,6 +59,20 @@ function Freshness() {
   `;
 }
 
+/** Chaos is on: a plain mark at the top, so that nobody takes its doing for anything else. */
+export function Chaos() {
+  const chaos = state.value.hive?.health?.chaos;
+  if (!chaos) return null;
+  const said = `${count(chaos.rate, "strike")} a minute until ${clock(chaos.until)}, ${chaos.total} so far`;
+  return html`
+    <p class="chaos" role="note" aria-label="Chaos is on">
+      <b>Chaos is on</b>
+      <span class="num">${said}</span>
+      <span class="hide-m">End it: <code class="mono">hive chaos off</code></span>
+    </p>
+  `;
+}
+
 /** A bar for what a person must know about the connection. */
 export function Notice() {
   const how = freshness.value;
