@@ -201,6 +201,22 @@ class StoreContract:
                 store.reader.answer(Once("operator", "l", "d"))
 
     @trio_test
+    async def test_a_keyed_command_whose_commit_failed_holds_once_when_it_is_asked_again(
+        self, tmp_path: Path
+    ) -> None:
+        """It and its answer stand or fall together: a refusal means that nothing has been done."""
+        world, once = World(), Once("iris", "k", "d")
+        async with self.running(tmp_path, world) as store:
+            world.failing = _full
+            with pytest.raises(StoreUnavailable):
+                await store.submit(a_send("iris", "hello"), once).outcome()
+            world.failing = None
+            await _until(lambda: store.refusing is None)
+            assert bodies(store.reader, "iris") == []
+            await store.submit(a_send("iris", "hello"), once).outcome()
+            assert bodies(store.reader, "iris") == ["hello"]
+
+    @trio_test
     async def test_an_answer_is_forgotten_after_its_time(self, tmp_path: Path) -> None:
         """Seven days later the key is free again."""
         world, once = World(), Once("operator", "k", "d")

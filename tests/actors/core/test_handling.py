@@ -231,7 +231,7 @@ def test_a_handling_has_a_limit(seed: int) -> None:
 
 
 def test_a_cancelled_handling_gives_its_message_back_uncharged(seed: int) -> None:
-    """However often: the message is not to blame."""
+    """However often: the message is not to blame, and has all its attempts for failures of its own."""
     tries = 0
 
     async def hang(_: Context) -> None:
@@ -239,9 +239,11 @@ def test_a_cancelled_handling_gives_its_message_back_uncharged(seed: int) -> Non
         tries += 1
         if tries < 5:
             await trio.sleep_forever()
+        if tries == 5:
+            raise Oops
 
     async def story(sim: Simulation) -> None:
-        async with sim.hive(probe("a", attempts=1, grace=Grace(shutdown=1))) as hive:
+        async with sim.hive(probe("a", attempts=2, grace=Grace(shutdown=1))) as hive:
             hive.ref("a").tell(Do(hang))
             for _ in range(4):
                 await settle()

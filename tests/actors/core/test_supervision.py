@@ -560,6 +560,20 @@ def test_a_crash_looping_stranger_is_parked_with_its_mail_and_can_be_restarted(s
     assert [entry for entry in log if "got" in entry] == ["b got precious", "b got patient"]
 
 
+def test_strangers_do_not_spend_each_others_restarts(seed: int) -> None:
+    """Each of them crashes as often as one may, and nobody is parked."""
+
+    async def story(sim: Simulation) -> None:
+        pool = strangers(*(probe(name, attempts=1) for name in "abc"), budget=Budget(2, 30))
+        async with sim.hive(pool) as hive:
+            for name in "abcabc":
+                hive.ref(name).tell(Do(fail))
+                await settle()
+            assert {actor(hive, name).status for name in "abc"} == {Status.READY}
+
+    simulate(story, seed)
+
+
 def test_a_stranger_that_cannot_start_does_not_keep_the_others_from_starting(seed: int) -> None:
     """It is tried again, and parked in the end."""
 
@@ -684,6 +698,31 @@ def test_a_restart_that_was_due_when_an_earlier_child_failed_is_superseded_too(s
     simulate(story, seed)
 
     assert log[3:8] == ["b down", "a down", "busy down", "a up", "b up"]
+
+
+def test_a_restart_that_was_due_before_a_newer_crash_of_the_same_child_waits_for_the_new_pause(
+    seed: int,
+) -> None:
+    """Its time came while the supervisor was busy, and the child was started and fell again meanwhile."""
+    backoff = Backoff(first=1, jitter=0)
+
+    async def story(sim: Simulation) -> None:
+        children = probe("busy", grace=Grace(shutdown=5)), probe("a", attempts=1, backoff=backoff)
+        async with sim.hive(*children) as hive, trio.open_nursery() as nursery:
+            hive.ref("busy").tell(Do(never))
+            hive.kill("a")
+            await trio.sleep(0.5)
+            nursery.start_soon(hive.root.ask, StopChild("busy"))
+            await trio.sleep(1)
+            hive.ref("a").tell(Do(fail))
+            nursery.start_soon(partial(hive.root.ask, RestartChild("a"), urgent=True))
+            await sim.facts.wait_for(Supervised, child="a", count=2)
+            fell = trio.current_time()
+            await sim.facts.wait_for(ActorStarted, name="a", incarnation=3)
+
+            assert trio.current_time() == fell + 1
+
+    simulate(story, seed)
 
 
 def test_a_child_whose_question_waits_at_its_supervisor_can_be_stopped(seed: int) -> None:
