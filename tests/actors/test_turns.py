@@ -9,13 +9,26 @@ import pytest
 import trio
 from attrs import define, frozen
 
-from hive.actors.turn import CANCEL_SECONDS
+from hive.actors.turn import CANCEL_SECONDS, RECV
 from hive.agents.backend import Capabilities, Prompt, SessionSpec
-from hive.agents.events import ErrorClass, PromptAccepted, Result, TurnEvent
+from hive.agents.events import ErrorClass, PromptAccepted, Result, ToolCalled, ToolReturned, TurnEvent
+from hive.agents.tokens import CliSession
 from hive.containers.port import BoxDown
-from hive.protocol.commands import BeginTurn, CancelTurn, Kick, Lift, Park, Pause, Resume, Settings, TurnBegun
+from hive.protocol.commands import (
+    BeginTurn,
+    CancelTurn,
+    ClaimIntoTurn,
+    Kick,
+    Lift,
+    Park,
+    Pause,
+    Resume,
+    Send,
+    Settings,
+    TurnBegun,
+)
 from hive.protocol.limits import Limits
-from hive.protocol.mail import Kind, State
+from hive.protocol.mail import Kind, Provenance, State
 from hive.protocol.parking import Reason
 from hive.testing import Stage
 from hive.testing.swarm import Swarm, run_swarm
@@ -300,6 +313,7 @@ class Rogue:
 
     prompt: Prompt | None = None
     given: int = 0
+    token: CliSession | None = None
 
     @property
     def capabilities(self) -> Capabilities:
@@ -312,6 +326,7 @@ class Rogue:
         if self.opens is not None:
             error, self.opens = self.opens, None
             raise error
+        self.token = spec.token
         yield self
 
     @asynccontextmanager
@@ -393,6 +408,30 @@ def test_a_backend_that_misbehaves_costs_a_turn_and_no_mail(name: str) -> None:
         outcomes = tuple(turn.outcome for turn in reversed(swarm.store.reader.turns("iris")))
         assert outcomes == misdeed.outcomes
         assert swarm.mail(sent.id).attempts == misdeed.attempts
+
+    run_swarm(story, 0)
+
+
+def test_a_recv_that_came_back_while_another_is_out_is_no_evidence() -> None:
+    """Whose messages came back nobody can tell, so what was fetched goes to the next turn."""
+
+    async def story(swarm: Swarm) -> None:
+        def fetch() -> None:
+            assert rogue.token is not None
+            assert rogue.token.turn is not None
+            swarm.store.submit(Send("operator", "iris", "second", Provenance.OPERATOR))
+            swarm.store.submit(ClaimIntoTurn(rogue.token.turn, 1))
+            rogue.token.unconfirmed.add(first.number + 1)
+
+        calls = ToolCalled("1", RECV), ToolCalled("2", RECV), ToolReturned("1", ok=True)
+        rogue = swarm.backends["rogue"] = Rogue(events=(*calls, *WELL), deed=fetch)
+        await swarm.add("iris", Settings(backend="rogue"))
+        first = await swarm.send("iris", "first")
+        await swarm.settle()
+        second = swarm.mail(str(first.number + 1))
+        fates = [row.type for row in swarm.store.reader.journal(0, limit=500) if row.subject == second.id]
+
+        assert fates == ["msg.sent", "msg.claimed", "msg.released", "msg.claimed", "msg.seen", "msg.done"]
 
     run_swarm(story, 0)
 

@@ -80,6 +80,24 @@ def test_mail_of_an_open_thread_stays(desk: Desk) -> None:
     assert not desk.reader.violations(deep=True)
 
 
+@pytest.mark.parametrize("state", ["claimed", "blocked"])
+def test_an_answer_that_somebody_holds_or_that_is_held_back_keeps_its_question(
+    desk: Desk, state: str
+) -> None:
+    """It is as unfinished as one that waits."""
+    question = desk.send("iris", "question", sender="rosa")
+    handle(desk, "iris")
+    answer = desk.send("rosa", "answer", sender="iris", reply=question)
+    if state == "claimed":
+        desk.begin("rosa")
+    else:
+        desk.sql("UPDATE message SET state = 'blocked' WHERE id = ?", answer)
+    desk.wait(31 * DAY_SECONDS)
+
+    assert swept(desk) == 0
+    assert desk.reader.mail(question) is not None
+
+
 def test_only_what_is_done_goes(desk: Desk) -> None:
     """Ready, claimed and dead mail stays for ever."""
     desk.send("iris")
