@@ -97,6 +97,7 @@ OPENS_NURSERIES = {
     "hive.testing.store_contract",
     "hive.testing.store_world",
     "hive.testing.swarm",
+    "hive.testing.torture.run",
     "hive.web.conversation",
 }
 

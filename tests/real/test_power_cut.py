@@ -17,8 +17,9 @@ from hive.cli.client import connected
 from hive.cli.places import Place
 from hive.store.sqlite import open_reader
 from hive.testing.page import Page
+from hive.testing.torture.daemon import Daemon, daemon_on
+from hive.testing.torture.log import log_of
 from hive.web import wire
-from tests.real.daemons import Daemon, daemon_on
 
 CUTS = 6
 MOMENT_SECONDS = 30.0
@@ -79,7 +80,7 @@ async def lose_power(daemon: Daemon, visitor: Visitor, chance: random.Random) ->
 
     Answers whether the last event that the visitor remembers is still there.
     """
-    log = daemon.store.with_name("hive.sqlite3-wal")
+    log = log_of(daemon.store)
     with trio.fail_after(MOMENT_SECONDS):
         message = await visitor.send()
         synced = log.stat().st_size
@@ -127,9 +128,9 @@ def test_a_client_that_remembers_goes_on_after_a_power_cut(tmp_path: Path) -> No
     """It resumes where its last event is still the hive's, else it is given a snapshot; it ends up right."""
 
     async def story() -> None:
-        chance, visitor = random.Random(4), Visitor(Place(tmp_path, "test"))
+        chance, visitor = random.Random(4), Visitor(Place(tmp_path / "hive", "test"))
         received = []
-        async with daemon_on(tmp_path) as daemon:
+        async with daemon_on(tmp_path / "hive") as daemon:
             async with connected((visitor.place,)) as client:
                 arguments = {"name": "iris", "settings": {"backend": "scripted"}}
                 await client.command("agent.spawn", arguments, secrets.token_hex(16))

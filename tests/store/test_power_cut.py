@@ -18,6 +18,7 @@ from hive.protocol.outcome import Outcome
 from hive.testing.desk import Desk, open_desk
 from hive.testing.page import Page, looking_parts
 from hive.testing.store_world import World
+from hive.testing.torture.log import damaged, log_of
 
 HISTORIES = 8
 CUTS = 25
@@ -127,7 +128,8 @@ def test_no_acknowledged_send_is_lost_wherever_the_log_is_cut(tmp_path: Path, se
     for cut in range(CUTS):
         place = tmp_path / f"{cut}"
         shutil.copytree(history.folder, place)
-        damage(place / "hive.sqlite3-wal", chance.randrange(history.synced, size + 1), chance)
+        log = log_of(place / "hive.sqlite3")
+        log.write_bytes(damaged(log.read_bytes(), chance.randrange(history.synced, size + 1), chance))
         with open_desk(place, World(now=1_750_100_000.0)) as desk:
             found = {mail.id for mail in desk.reader.traffic(limit=10_000).mail}
             assert set(history.acknowledged) <= found
@@ -165,19 +167,6 @@ def come_back(desk: Desk, history: History, chance: Random) -> list[str]:
         assert page.knows() == fresh.knows()
         assert {*history.acknowledged, after_the_cut} <= page.journal.messages.keys()
     return [page.how for page in pages]
-
-
-def damage(log: Path, at: int, chance: Random) -> None:
-    """Cut the log, or leave behind the cut what a disk may leave: nothing, zeros, or noise."""
-    content = log.read_bytes()
-    tail = len(content) - at
-    match chance.randrange(3):
-        case 0:
-            log.write_bytes(content[:at])
-        case 1:
-            log.write_bytes(content[:at] + bytes(tail))
-        case _:
-            log.write_bytes(content[:at] + chance.randbytes(tail))
 
 
 def test_a_cut_before_what_was_synced_does_lose_a_send(tmp_path: Path) -> None:

@@ -1,113 +1,25 @@
-"""Clients of a real daemon that send all the time, and know at any instant what they have in flight.
+"""The three ways by which letters reach a hive: commands, MCP over TCP, MCP over an agent's own socket.
 
-In flight is a send whose request was written whole and whose answer has not been read.  Each is repeated
-under its key, over a new connection, until it is answered; its key is in its body, so that the message can be
-found in the file whether or not its sender ever heard of it.
+The rule kept here: each tells its sender the instant from which the request is written whole.
 """
 
-import random
-import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final
 
 import httpx2
-import trio
-from attrs import define, field, frozen
+from attrs import define
 
 from hive.agents.http_tools import HttpTools
-from hive.agents.tools import ToolsDown
 from hive.cli.client import connected
 from hive.cli.places import Place
-from hive.cli.status import Failed
+from hive.cli.status import Failed, Status
 from hive.directory import Directory
+from hive.testing.torture.book import Letter
+from hive.testing.torture.senders import Connect, Post, Sender
 
-PAUSE_SECONDS: Final = 0.02
 CALL_SECONDS: Final = 10.0
-SHELL_SHARE: Final = 0.05
-"""So many of the messages start a program that runs for a while."""
-
-ACCEPTED: Final = re.compile(r"accepted as #\d+ \((?P<id>[^)]+)\)")
-
-
-@frozen
-class Letter:
-    """One send, however often it is tried."""
-
-    key: str
-    to: str
-    body: str
-
-
-Post = Callable[[Letter], Awaitable[str]]
-"""Sends a letter and returns the answer's words.  Raises `GONE` where the daemon went away."""
-
-GONE = (Failed, OSError, ToolsDown, trio.TooSlowError)
-
-
-@define(eq=False)
-class Sender:
-    """One who sends one letter after the other."""
-
-    way: str
-    connect: "Connect"
-    recipients: Sequence[str]
-    chance: random.Random
-    answers: dict[str, str] = field(factory=dict, init=False)
-    """By key, what every answered send was told."""
-
-    last: Letter | None = field(default=None, init=False)
-    """The letter that was answered last."""
-
-    trying: Letter | None = field(default=None, init=False)
-    written: bool = field(default=False, init=False)
-    """The request of the letter being tried was written whole, and its answer has not been read."""
-
-    @property
-    def in_flight(self) -> Letter | None:
-        """What is in flight now."""
-        return self.trying if self.written else None
-
-    async def run(self, stopping: trio.Event) -> None:
-        """Send until told to stop."""
-        self.trying = self._next()
-        while not stopping.is_set():
-            try:
-                async with self.connect(self) as post:
-                    while not stopping.is_set():
-                        await self._try(post)
-                        await trio.sleep(PAUSE_SECONDS)
-            except GONE:
-                await trio.sleep(PAUSE_SECONDS)
-
-    async def _try(self, post: Post) -> None:
-        assert self.trying is not None
-        try:
-            said = await post(self.trying)
-        finally:
-            self.written = False
-        # What was not accepted is "hive cannot say": it is asked again.
-        if ACCEPTED.match(said):
-            self.answers[self.trying.key], self.last = said, self.trying
-            self.trying = self._next()
-
-    def _next(self) -> Letter:
-        key = f"{self.chance.getrandbits(128):032x}"
-        work = "!sh sleep 0.2\n" if self.chance.random() < SHELL_SHARE else ""
-        return Letter(key, self.chance.choice(self.recipients), f"{work}!note {key}")
-
-
-Connect = Callable[[Sender], AbstractAsyncContextManager[Post]]
-"""Opens a way for a sender's letters."""
-
-
-def id_in(said: str) -> str:
-    """The message that an answer is about."""
-    found = ACCEPTED.match(said)
-    assert found is not None, said
-    return found["id"]
-
 
 # --- hive.1 on the operator's socket ---------------------------------------------------------------
 
@@ -123,9 +35,16 @@ def by_command(place: Place) -> Connect:
             async def post(letter: Letter) -> str:
                 arguments = {"to": letter.to, "body": letter.body}
                 # Two halves of `Client.command`, to know the instant between them.
-                await client._send("cmd", id=letter.key, name="message.send", args=arguments, expect={})
+                await client._send(  # noqa: SLF001
+                    "cmd", id=letter.key, name="message.send", args=arguments, expect={}
+                )
                 sender.written = True
-                ack = await client._answer("ack", letter.key)
+                try:
+                    ack = await client._answer("ack", letter.key)  # noqa: SLF001
+                except Failed as failed:
+                    if failed.status is Status.REFUSED:
+                        return str(failed)  # its mailbox may be full
+                    raise
                 (one,) = ack["result"]["accepted"]
                 return f"accepted as #{one['number']} ({one['id']})"
 
