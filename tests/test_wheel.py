@@ -64,6 +64,8 @@ def test_the_installed_wheel_runs_the_demo_and_the_examples_outside_the_checkout
     assert summary["sent"] > 0
     assert summary["done"] > 0
     assert summary["violations"] == []
+    printed = run([made / "bin/hive", "torture", "--kills", "1", "--json"], elsewhere, environment)
+    assert json.loads(printed)["ok"]
 
     # As `pip install 'hive[testing]'` would, but pinned.
     pins = tmp_path / "pytest.lock"

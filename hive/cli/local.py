@@ -24,6 +24,7 @@ from hive.cli.client import Client, connected, insist
 from hive.cli.clients import CONFIGURATIONS, placeholder
 from hive.cli.places import Place, check_directory, named, place_that_runs, place_to_create
 from hive.cli.status import Failed, Status
+from hive.cli.torturing import torture
 from hive.cli.verbs import Call, text_argument, tree
 from hive.directory import Directory, holder
 
@@ -304,6 +305,7 @@ ALONE: Mapping[str, Callable[[Call], int]] = {
     "demo": demo,
     "config": show_config,
     "restore": restore,
+    "torture": torture,
     "wake": wake,
 }
 """Verbs that need no conversation with a daemon."""

@@ -18,6 +18,7 @@ SECTIONS = {
     "agents": "agents",
     "mail": "mail",
     "keep": "keep",
+    "try": "try it out",
     "inside": "inside a box",
 }
 FIRST = """hive runs a swarm of AI coding agents as supervised actors with durable mail.
@@ -30,6 +31,7 @@ First things to type:
 
 
 LONGEST_SECONDS = 31 * 24 * 3600.0
+LONGEST_MINUTES = LONGEST_SECONDS / 60
 LARGEST = 2**63
 """SQLite's integers end here."""
 
@@ -58,11 +60,22 @@ def _seconds(text: str) -> float:
     return seconds
 
 
+def _minutes(text: str) -> float:
+    minutes = float(text)
+    if not 0 <= minutes <= LONGEST_MINUTES:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and {LONGEST_MINUTES:.0f} minutes")
+    return minutes
+
+
 def _whole(text: str) -> int:
     number = int(text)
     if not 0 <= number < LARGEST:
         raise argparse.ArgumentTypeError(f"{text} is not a number hive has given")
     return number
+
+
+MEASURES = {"seconds": _seconds, "minutes": _minutes}
+"""How numbers of these names are read; others are whole."""
 
 
 def _add(parser: argparse.ArgumentParser, argument: Argument) -> None:
@@ -72,7 +85,7 @@ def _add(parser: argparse.ArgumentParser, argument: Argument) -> None:
         return
     options: dict[str, object] = {"help": argument.help, "default": argument.default}
     if argument.number:
-        options["type"] = _seconds if argument.name == "seconds" else _whole
+        options["type"] = MEASURES.get(argument.name, _whole)
     if argument.choices:
         options["choices"] = argument.choices
     if argument.option:

@@ -391,6 +391,29 @@ VERBS: tuple[Verb, ...] = (
         details="A file that is damaged, or of a newer hive, is refused.",
     ),
     Verb(
+        "torture",
+        "kill a hive of its own again and again under load, and see whether a message is lost",
+        "try",
+        (
+            Argument(
+                "minutes",
+                "for so long (default: 1; none with --kills)",
+                option=True,
+                required=False,
+                number=True,
+            ),
+            Argument("kills", "stop after so many kills", option=True, required=False, number=True),
+            Argument("seed", "of its chances", option=True, required=False, number=True),
+        ),
+        local=True,
+        details=(
+            "A daemon in a temporary directory is killed with SIGKILL at random instants; now and then its "
+            "log is cut as by a power cut. The status is 0 only where nothing that was acknowledged is "
+            "missing and no invariant is broken; else the directory is kept. The seed repeats the chances, "
+            "not the instants. Ctrl-C ends it in order, with the verdict so far; a second one at once."
+        ),
+    ),
+    Verb(
         "mcp-stdio",
         "bridge an agent's endpoint to standard input and output",
         "inside",

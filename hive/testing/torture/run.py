@@ -51,12 +51,13 @@ def _progress(one: Torture) -> str:
 
 async def _under_signals(plan: Plan, base: Path, tell: Callable[[Torture], object]) -> Verdict | None:
     """The first signal asks for an ordered end, the second does not wait for it."""
-    asked, verdict, refusal = trio.Event(), None, None
+    asked, impatience = trio.Event(), trio.CancelScope()
+    verdict, refusal = None, None
     with trio.open_signal_receiver(*SIGNALS) as received:
         # Around everything that ends processes, which is when the second signal comes.
         async with trio.open_nursery() as nursery:
-            with trio.CancelScope() as impatience:
-                nursery.start_soon(_obey, received, asked, impatience)
+            nursery.start_soon(_obey, received, asked, impatience)
+            with impatience:
                 try:
                     verdict = await run(plan, base, asked, tell)
                 except (DoesNotServe, Failed) as error:
