@@ -9,14 +9,14 @@ from functools import partial
 from typing import Protocol
 
 from hive.actors import Budget, ChildSpec, Grace, Kinship, Supervisor
+from hive.actors.auditor import Audit, AuditedStore, Auditor
 from hive.actors.broker import Broker
 from hive.actors.janitor import Janitor
-from hive.actors.protocol import AGENTS, BROKER, JANITOR, STEWARD, WATCHER, WRITER
+from hive.actors.protocol import AGENTS, AUDITOR, BROKER, JANITOR, STEWARD, WATCHER, WRITER
 from hive.actors.steward import Steward, harness_spec
 from hive.actors.turn import Parts
 from hive.actors.watcher import Watcher
 from hive.actors.writer import Writer
-from hive.store.port import Store
 
 MAX_AGENTS = 1_000
 """How many harnesses a hive runs at most."""
@@ -25,7 +25,7 @@ HARNESS_BUDGET = Budget(intensity=5, period=30.0)
 """A harness that crashes more often than that is parked until somebody resumes its agent."""
 
 
-class ServedStore(Store, Protocol):
+class ServedStore(AuditedStore, Protocol):
     """A store with a queue that has to be served."""
 
     def drain_forever(self) -> Awaitable[object]:
@@ -33,8 +33,9 @@ class ServedStore(Store, Protocol):
         ...
 
 
-def core_specs(store: ServedStore, parts: Parts) -> tuple[ChildSpec, ...]:
+def core_specs(store: ServedStore, parts: Parts, audit: Audit | None = None) -> tuple[ChildSpec, ...]:
     """Everything but the faces; those come after, so they leave first."""
+    found = audit or Audit()
     return (
         ChildSpec(WRITER, lambda: Writer(store.drain_forever)),
         ChildSpec(BROKER, lambda: Broker(store)),
@@ -46,4 +47,5 @@ def core_specs(store: ServedStore, parts: Parts) -> tuple[ChildSpec, ...]:
         ),
         ChildSpec(STEWARD, lambda: Steward(store, parts.hints, partial(harness_spec, parts=parts))),
         ChildSpec(JANITOR, lambda: Janitor(store, parts.hints)),
+        ChildSpec(AUDITOR, lambda: Auditor(store, found)),
     )

@@ -18,6 +18,7 @@ from hypercorn.typing import ASGIFramework
 
 from hive import __version__
 from hive.actors import ChildSpec, Grace, Hive, StartChild, open_hive
+from hive.actors.auditor import Audit
 from hive.actors.boxes import Boxes
 from hive.actors.chaos import Chaos, Reach
 from hive.actors.protocol import BROKER
@@ -105,14 +106,14 @@ async def run_hive(directory: Directory, config: Config) -> AsyncIterator[Runnin
         await begin_boot(store, __version__)
         driver = _driver(directory)
         boxes, sites = Boxes(store, {driver.name: driver}), Sites(store.hints, commits)
-        parts = _turn_parts(config, listeners, store, boxes, driver)
+        parts, audit = _turn_parts(config, listeners, store, boxes, driver), Audit()
         parts = evolve(parts, backend=sites.backends(parts.backend))
         why = "it failed"
         try:
-            async with open_hive(*core_specs(store, parts)) as hive:
+            async with open_hive(*core_specs(store, parts, audit)) as hive:
                 codes, chaos = Codes(new_secret, time.time), _chaos(store, hive, boxes, sites)
                 broker = sites.broker(hive.ref(BROKER))
-                running = Running(directory, store, hive, broker, codes, listeners, driver, chaos)
+                running = Running(directory, store, hive, broker, codes, listeners, driver, audit, chaos)
                 with Chronicle(store).following(hive):
                     await _open_faces(running, config, parts, stack)
                     yield running
@@ -202,7 +203,9 @@ def _page_server(running: Running, config: Config, stack: AsyncExitStack) -> Htt
         operator=config.operator.name,
         origins=partial(_origins, running.listeners),
         check_settings=partial(_check_settings, running.driver.name),
+        audit=lambda: running.audit.view,
     )
+    stack.callback(store.subscribe(parts.metrics.on_commit))
     app = page_app(parts, files.load(vendor.location()))
     return HttpServer(
         cast("ASGIFramework", app),

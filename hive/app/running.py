@@ -10,6 +10,7 @@ import trio
 from attrs import define, field, frozen
 
 from hive.actors import Hive
+from hive.actors.auditor import Audit
 from hive.actors.chaos import Chaos
 from hive.actors.protocol import Performs
 from hive.containers.subprocess import SubprocessDriver
@@ -54,6 +55,7 @@ class Running:
     codes: Codes
     listeners: Listeners
     driver: SubprocessDriver
+    audit: Audit
     chaos: Chaos
     _stop: trio.Event = field(factory=trio.Event, init=False)
     why: str = field(default="", init=False)

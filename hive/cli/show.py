@@ -32,6 +32,7 @@ def status(data: Json, _width: int | None) -> str:
         lines += [f"BROKEN: invariant {one['invariant']}: {one['text']}" for one in broken]
     else:
         lines.append("every accepted message is accounted for.")
+    lines.append(f"audit: {data['audit']['sentence']}.")
     return "\n".join(lines)
 
 

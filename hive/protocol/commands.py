@@ -588,6 +588,32 @@ class NoteFact(Command[None]):
 
 
 @frozen
+class Broken:
+    """A violation of an invariant as the operator is told of it."""
+
+    key: str
+    """What stays the same while it lasts: `Violation.key`."""
+
+    invariant: int
+    agent: str | None
+    text: str
+    message: int | None = None
+    rows: tuple[dict[str, object], ...] = ()
+    """The rows involved, each with its `table`; no text of a message."""
+
+
+@frozen
+class TellAudit(Command[int]):
+    """Tell the operator what is broken and what, by its key, no longer is.
+
+    Each is told once while it lasts: what has been told already is left out.  Answers how many were news.
+    """
+
+    broken: tuple[Broken, ...] = ()
+    gone: tuple[str, ...] = ()
+
+
+@frozen
 class Sweep(Command[int]):
     """One small batch of retention.  Answers how many rows went; call again while it is not 0."""
 

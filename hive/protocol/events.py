@@ -34,6 +34,8 @@ TYPES: Mapping[str, str] = {
     "hive.booted": "the daemon began to serve; data: version",
     "hive.stopped": "an ordered shutdown; data: why",
     "hive.warning": "something the operator should know; data: code, text",
+    "audit.broken": "subject: its key; data: invariant, text, message, rows (those involved), told (letter)",
+    "audit.mended": "subject: its key; it has not been found again; data: invariant, text, message, told",
     "agent.added": "subject: name; data: settings",
     "agent.removed": "subject: name; data: by, dead",
     "agent.status": "data: text",

@@ -190,8 +190,8 @@ VERBS: tuple[Verb, ...] = (
         get="doctor",
         local=True,
         details=(
-            "The status is 1 when something is wrong. While the daemon is down it examines the files, "
-            "and changes none."
+            "The status is 1 when something is wrong. Of a running hive it tells when all history was last "
+            "checked. While the daemon is down it examines the files, and changes none."
         ),
     ),
     Verb(

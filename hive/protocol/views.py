@@ -134,6 +134,63 @@ class Violation:
     invariant: int
     agent: str | None
     text: str
+    message: int | None = None
+    """Number of the message, where it is about a single one."""
+
+    @property
+    def key(self) -> str:
+        """What stays the same while it lasts."""
+        one = "" if self.message is None else f":{self.message}"
+        return f"audit:{self.invariant}:{self.agent}{one}"
+
+
+@frozen
+class Figures:
+    """What the agents and their mailboxes are like, as numbers of one moment."""
+
+    agents: int
+    open_turns: int
+    parked: tuple[str, ...]
+    """A reason for every row in force, so that counting them tells the agents parked for each."""
+
+    depths: tuple[tuple[str, int], ...]
+    """Mailboxes with unfinished mail, the fullest first."""
+
+
+@frozen
+class AuditView:
+    """How a running hive's audit of itself stands."""
+
+    since: float | None = None
+    """When this daemon's first look was, wall clock; None before it."""
+
+    looks: int = 0
+    failed: int = 0
+    """Looks that could not be taken, because of the disk or a fault."""
+
+    full_at: float | None = None
+    """When the last full check ended, wall clock; None where none has in this boot."""
+
+    full_seconds: float = 0.0
+    """How long it took by the clock, with its rests."""
+
+    full_spent: float = 0.0
+    """Seconds of processor it took."""
+
+    full_checks: int = 0
+    spent: float = 0.0
+    """Seconds of processor all looks of this boot have taken."""
+
+    violations: tuple[Violation, ...] = ()
+    """What the operator was told of and has not been seen to be in order again."""
+
+    def full_age(self, now: float) -> float | None:
+        """Seconds since the last full check ended; None where there was none."""
+        return None if self.full_at is None else max(0.0, now - self.full_at)
+
+    def share(self, now: float) -> float:
+        """The part of one processor that looking has taken."""
+        return 0.0 if self.since is None or now <= self.since else self.spent / (now - self.since)
 
 
 @frozen

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, tzinfo
 
 from hive.protocol.mail import Accepted, NotAccepted, SendAnswer, Standing
 from hive.protocol.parking import EXITS, Parked, Reason
-from hive.protocol.views import AgentView, TurnView
+from hive.protocol.views import AgentView, AuditView, TurnView
 
 MINUTE = 60
 HOUR = 60 * MINUTE
@@ -73,6 +73,17 @@ def _moment(at: float, zone: tzinfo | None) -> datetime | None:
 def count(number: int, noun: str) -> str:
     """`1 message`, `3 messages`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def audit_sentence(view: AuditView, now: float) -> str:
+    """How hive's audit of itself stands, without a full stop."""
+    looks = f"{count(view.looks, 'look')}, {view.share(now):.2%} of a core"
+    if view.failed:
+        looks += f", {view.failed} failed (see hive.warning in the journal)"
+    age = view.full_age(now)
+    if age is None:
+        return f"the first full check since the start is not over yet; {looks}"
+    return f"last full check {duration(age)} ago, it took {duration(view.full_seconds)}; {looks}"
 
 
 def listed(names: Sequence[str]) -> str:

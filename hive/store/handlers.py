@@ -9,6 +9,7 @@ from typing import Any
 from hive.protocol import commands
 from hive.store import (
     agents,
+    alarms,
     attachments,
     boxes,
     leases,
@@ -66,5 +67,6 @@ HANDLERS: Mapping[type[commands.Command[Any]], Handler] = {
     commands.TouchClient: tokens.touch_client,
     commands.AddWebSession: tokens.add_web_session,
     commands.RevokeWebSession: tokens.revoke_web_session,
+    commands.TellAudit: alarms.tell_audit,
     commands.Sweep: retention.sweep,
 }

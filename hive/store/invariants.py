@@ -8,12 +8,13 @@
 The rule kept here: a sentence about a broken one names what is broken, so that a person can look.
 """
 
+import json
+import math
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from attrs import frozen
 
-from hive.protocol.parking import EXITS
 from hive.protocol.views import Violation
 from hive.store.batch import CLEARED
 from hive.store.parking import parked_of
@@ -23,6 +24,12 @@ GRACE_SECONDS = 30.0
 
 RECENT_DONE = 200
 """How many of the newest verdicts a quick look examines."""
+
+TIMED = frozenset({1, 2})
+"""Invariants that time alone can break."""
+
+EVIDENCE = 4
+"""The invariant that is about single messages that are done."""
 
 SHOWN = 20
 """How many single messages an answer names for one invariant."""
@@ -41,10 +48,30 @@ class Look:
     deep: bool = False
     """Look at all history, not only at what stored counts and indexes answer at once."""
 
+    agent: str | None = None
+    """Look at one mailbox only."""
+
+    messages: Sequence[int] | None = None
+    """Numbers of the messages whose evidence is looked at, where it is only of these: some, or a range."""
+
+    def rows(self, sql: str, **more: object) -> list[sqlite3.Row]:
+        """All rows of a query; see `scoped`."""
+        moment = {"agent": self.agent, "now": self.now, "grace": self.grace, "shown": SHOWN}
+        return self.db.execute(scoped(sql, one=self.agent is not None), {**moment, **more}).fetchall()
+
+
+def scoped(sql: str, *, one: bool) -> str:
+    """A query about all mailboxes, or about the one that `:agent` names."""
+    return sql.format(
+        mail="AND recipient = :agent" if one else "",
+        whose="WHERE agent = :agent" if one else "",
+        box="INDEXED BY message_box WHERE recipient = :agent" if one else "",
+    )
+
 
 def violations(look: Look) -> tuple[Violation, ...]:
     """Every broken invariant, in order of its number."""
-    return (*_waiting(look), *_unheld(look), *_uncounted(look), *_unproven(look))
+    return (*_waiting(look), *_unheld(look), *_uncounted(look), *unproven(look))
 
 
 # --- 1: what is deliverable is attended to ---------------------------------------------------------
@@ -54,7 +81,7 @@ SELECT agent.name, agent.removed_at, count(*) AS mail,
   min(max(message.ready_at, coalesce(message.not_before, 0))) AS since,
   (SELECT max(ended_at) FROM turn INDEXED BY turn_agent WHERE turn.agent = agent.name) AS turn_ended
 FROM message INDEXED BY message_ready JOIN agent ON agent.name = message.recipient
-WHERE message.state = 'ready' AND message.wakes AND coalesce(message.not_before, 0) <= :now
+WHERE message.state = 'ready' {mail} AND message.wakes AND coalesce(message.not_before, 0) <= :now
   AND NOT EXISTS (
     SELECT 1 FROM turn INDEXED BY turn_open
     WHERE turn.agent = agent.name AND ended_at IS NULL AND boot = (SELECT max(number) FROM boot))
@@ -71,17 +98,23 @@ WHERE (type = 'park.lifted' AND agent = :agent OR type = 'hive.warning' AND data
 def _waiting(look: Look) -> Iterator[Violation]:
     if look.refusing:
         return
-    served = look.db.execute("SELECT coalesce(max(served_at), 0) FROM boot").fetchone()[0]
-    for row in look.db.execute(WAITING, {"now": look.now}).fetchall():
-        reasons = [parked_of(one) for one in look.db.execute(PARKED, (row["name"],))]
-        if any(reason.holds_at(look.now) for reason in reasons):
-            continue
-        ended = [one.until for one in reasons if one.until is not None and EXITS[one.reason].timed]
-        moments = [row["since"], row["turn_ended"] or 0, served, *ended, _freed(look, row["name"])]
-        waited = look.now - max(moments)
-        if waited > look.grace:
+    for row in look.rows(WAITING):
+        excused = excused_until(look, row)
+        if look.now > excused:
             text = f"{row['mail']} deliverable messages wait for {row['name']} and nothing is done about it"
+            waited = look.now - excused + look.grace
             yield Violation(1, row["name"], f"{text}; the reason to wait ended {waited:.1f} s ago.")
+
+
+def excused_until(look: Look, row: sqlite3.Row) -> float:
+    """Until when an agent's deliverable mail, a row of `WAITING`, may wait with nothing committed."""
+    served = look.db.execute("SELECT coalesce(max(served_at), 0) FROM boot").fetchone()[0]
+    reasons = [parked_of(one) for one in look.db.execute(PARKED, (row["name"],))]
+    if any(reason.holds_at(math.inf) for reason in reasons):
+        return math.inf
+    ends = [one.until for one in reasons if one.until is not None]
+    moments = [row["since"], row["turn_ended"] or 0, served, *ends, _freed(look, row["name"])]
+    return float(max(moments) + look.grace)
 
 
 def _freed(look: Look, agent: str) -> float:
@@ -94,20 +127,20 @@ def _freed(look: Look, agent: str) -> float:
 
 UNHELD = """
 SELECT number, recipient FROM message INDEXED BY message_claimed
-WHERE state = 'claimed' AND NOT (coalesce(lease_ends_at, 0) + :grace > :now) AND NOT EXISTS (
+WHERE state = 'claimed' {mail} AND NOT (coalesce(lease_ends_at, 0) + :grace > :now) AND NOT EXISTS (
   SELECT 1 FROM turn_message JOIN turn ON turn.number = turn_message.turn
   WHERE turn_message.turn = message.turn AND turn_message.message = message.number
     AND turn_message.claim = message.claim
     AND turn.ended_at IS NULL AND turn.boot = (SELECT max(number) FROM boot))
-LIMIT :shown
+ORDER BY number LIMIT :shown
 """
 
 
 def _unheld(look: Look) -> Iterator[Violation]:
-    for row in look.db.execute(UNHELD, {"now": look.now, "grace": look.grace, "shown": SHOWN}).fetchall():
+    for row in look.rows(UNHELD):
         recipient = row["recipient"]
         text = f"Message #{row['number']} for {recipient} is claimed, but no open turn or lease holds it."
-        yield Violation(2, recipient, text)
+        yield Violation(2, recipient, text, row["number"])
 
 
 # --- 3: everything accepted is somewhere -----------------------------------------------------------
@@ -115,15 +148,15 @@ def _unheld(look: Look) -> Iterator[Violation]:
 UNCOUNTED = """
 WITH live AS (
   SELECT recipient, count(*) AS n FROM message INDEXED BY message_ready
-  WHERE state = 'ready' GROUP BY recipient
+  WHERE state = 'ready' {mail} GROUP BY recipient
   UNION ALL
   SELECT recipient, count(*) FROM message INDEXED BY message_claimed
-  WHERE state = 'claimed' GROUP BY recipient
+  WHERE state = 'claimed' {mail} GROUP BY recipient
   UNION ALL
   SELECT recipient, count(*) FROM message INDEXED BY message_blocked
-  WHERE state = 'blocked' GROUP BY recipient
+  WHERE state = 'blocked' {mail} GROUP BY recipient
   UNION ALL
-  SELECT agent, done + dead + removed FROM tally
+  SELECT agent, done + dead + removed FROM tally {whose}
 ), found AS (SELECT recipient, sum(n) AS n FROM live GROUP BY recipient)
 SELECT recipient, found.n, coalesce(accepted, 0) AS accepted
 FROM found LEFT JOIN tally ON tally.agent = recipient
@@ -132,31 +165,33 @@ WHERE found.n <> coalesce(accepted, 0)
 MISCOUNTED = """
 WITH each AS (
   SELECT recipient, 1 AS n, state = 'done' AS done, state = 'dead' AS dead,
-    state NOT IN ('ready', 'claimed', 'blocked', 'done', 'dead') AS lost FROM message
+    state NOT IN ('ready', 'claimed', 'blocked', 'done', 'dead') AS lost FROM message {box}
   UNION ALL
-  SELECT agent, removed - accepted, -done, -dead, 0 FROM tally)
+  SELECT agent, removed - accepted, -done, -dead, 0 FROM tally {whose})
 SELECT recipient FROM each GROUP BY recipient
 HAVING sum(n) <> 0 OR sum(done) <> 0 OR sum(dead) <> 0 OR sum(lost) <> 0
 """
 
 
 def _uncounted(look: Look) -> Iterator[Violation]:
-    for row in look.db.execute(UNCOUNTED).fetchall():
-        recipient = row["recipient"]
+    found = {row["recipient"]: row for row in look.rows(UNCOUNTED)}
+    for recipient, row in found.items():
         text = f"{row['accepted']} messages were accepted for {recipient}, but {row['n']} are accounted for."
         yield Violation(3, recipient, text)
-    if look.deep:
-        for row in look.db.execute(MISCOUNTED).fetchall():
+    for row in look.rows(MISCOUNTED) if look.deep else ():
+        if row["recipient"] not in found:
             text = f"The stored counts of {row['recipient']} are not those of its messages."
             yield Violation(3, row["recipient"], text)
 
 
 # --- 4: done has evidence --------------------------------------------------------------------------
 
-UNPROVEN = """
-SELECT number, recipient FROM (
-  SELECT * FROM message INDEXED BY message_done WHERE state = 'done' ORDER BY settled_at DESC LIMIT :recent
-) AS message
+EVERYTHING = -1
+
+
+def _unproven_among(done: str) -> str:
+    return f"""
+SELECT number, recipient FROM (SELECT * FROM message {done}) AS message
 WHERE NOT (recipient = 'operator' AND why = 'operator')
   AND NOT EXISTS (
     SELECT 1 FROM turn_message INDEXED BY turn_message_message JOIN turn ON turn.number = turn_message.turn
@@ -164,13 +199,28 @@ WHERE NOT (recipient = 'operator' AND why = 'operator')
       AND turn.outcome IN ('ok', 'step_limit', 'cancelled'))
   AND NOT (why = 'ack' AND EXISTS (
     SELECT 1 FROM claim WHERE claim.message = message.number AND holder IS NOT NULL))
-LIMIT :shown
-"""
-EVERYTHING = -1
+ORDER BY number LIMIT :shown
+"""  # noqa: S608 - three literals
 
 
-def _unproven(look: Look) -> Iterator[Violation]:
-    recent = EVERYTHING if look.deep else RECENT_DONE
-    for row in look.db.execute(UNPROVEN, {"recent": recent, "shown": SHOWN}).fetchall():
+UNPROVEN = _unproven_among(
+    "INDEXED BY message_done WHERE state = 'done' ORDER BY settled_at DESC LIMIT :recent"
+)
+UNPROVEN_NAMED = _unproven_among("WHERE number IN (SELECT value FROM json_each(:numbers)) AND state = 'done'")
+UNPROVEN_RANGE = _unproven_among("NOT INDEXED WHERE number >= :first AND number < :beyond AND state = 'done'")
+
+
+def unproven(look: Look) -> Iterator[Violation]:
+    """Messages that are done, nobody knows why; of one mailbox only those that the look names."""
+    match look.messages:
+        case None if look.agent is not None:
+            return
+        case None:
+            rows = look.rows(UNPROVEN, recent=EVERYTHING if look.deep else RECENT_DONE)
+        case range(start=first, stop=beyond):
+            rows = look.rows(UNPROVEN_RANGE, first=first, beyond=beyond)
+        case some:
+            rows = look.rows(UNPROVEN_NAMED, numbers=json.dumps(some))
+    for row in rows:
         text = f"Message #{row['number']} is done, without evidence that {row['recipient']} was given it."
-        yield Violation(4, row["recipient"], text)
+        yield Violation(4, row["recipient"], text, row["number"])

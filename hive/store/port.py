@@ -13,6 +13,7 @@ from hive.protocol.mail import Mail
 from hive.protocol.views import (
     AgentView,
     Counts,
+    Figures,
     Head,
     Identity,
     JournalRow,
@@ -177,6 +178,10 @@ class Reader(Protocol):
 
     def violations(self) -> tuple[Violation, ...]:
         """Broken invariants, now; see ARCHITECTURE.md."""
+        ...
+
+    def figures(self) -> Figures:
+        """What the agents and their mailboxes are like, as numbers."""
         ...
 
     def wake_latencies(self, *, limit: int = 10_000) -> tuple[float, ...]:

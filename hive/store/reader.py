@@ -7,7 +7,7 @@ not a slow query.  The rule kept here: a view is of one moment, even where it ta
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import cast
+from typing import Any, cast
 
 from attrs import define
 
@@ -18,6 +18,7 @@ from hive.protocol.parking import EXITS, Parked
 from hive.protocol.views import (
     AgentView,
     Counts,
+    Figures,
     Head,
     Identity,
     JournalRow,
@@ -27,8 +28,10 @@ from hive.protocol.views import (
     TurnView,
     Violation,
 )
-from hive.store import history, invariants
+from hive.store import audit, history, invariants
+from hive.store.audit import Order, Seen
 from hive.store.boot import leftovers
+from hive.store.figures import figures
 from hive.store.once import answer_of
 from hive.store.parking import parked_of
 from hive.store.rows import mail_of, settings_of
@@ -289,6 +292,23 @@ class SqliteReader:
         with self.moment():
             look = invariants.Look(self._db, self._wall(), grace, self._refusing(), deep)
             return invariants.violations(look)
+
+    def figures(self) -> Figures:
+        """What the agents and their mailboxes are like, as numbers."""
+        with self.moment():
+            return figures(self._db, self._wall())
+
+    def alarms(self) -> tuple[Violation, ...]:
+        """Broken invariants of which the operator was told, and not yet that they hold again."""
+        return audit.alarms(self._db)
+
+    def examine(self, order: Order, meter: Callable[[], float]) -> Seen:
+        """Look at some mailboxes; `meter` tells the seconds of processor that bound it."""
+
+        def look(**of: Any) -> invariants.Look:
+            return invariants.Look(self._db, self._wall(), refusing=self._refusing(), **of)
+
+        return audit.examine(look, self.moment, meter, order)
 
     def wake_latencies(self, *, limit: int = 10_000) -> tuple[float, ...]:
         """Seconds from deliverable to held by a turn, of messages held for the first time, newest first."""

@@ -16,9 +16,11 @@ import trio
 from attrs import define, field
 
 from hive.protocol.commands import Command, Once
+from hive.protocol.errors import StoreUnavailable
 from hive.protocol.limits import Limits
 from hive.protocol.views import Process
 from hive.store import boot
+from hive.store.audit import Looked, Order, Seen
 from hive.store.batch import Committer, Handlers
 from hive.store.handlers import HANDLERS
 from hive.store.hints import Hints
@@ -30,6 +32,18 @@ from hive.store.tickets import PendingTicket
 from hive.store.writer import NoPauses, Pauses, Writer
 
 T = TypeVar("T")
+
+
+STEPS_BETWEEN_QUESTIONS = 1_000_000
+"""Of SQLite's, a few milliseconds: how often a long question asks whether anybody still waits for it."""
+
+
+def _given_up() -> bool:
+    try:
+        trio.from_thread.check_cancelled()
+    except trio.Cancelled:
+        return True
+    return False
 
 
 def no_faults() -> None:
@@ -45,6 +59,7 @@ class SqliteStore:
     hints: Hints
     _committer: Committer
     _writer: Writer
+    _meter: Callable[[], float] = time.thread_time
     _heavy: trio.CapacityLimiter = field(factory=lambda: trio.CapacityLimiter(2), init=False)
 
     @property
@@ -75,14 +90,34 @@ class SqliteStore:
     async def study(self, question: Callable[[SqliteReader], T]) -> T:
         """Answer a heavy question about committed state in a thread, on a connection of its own.
 
-        When cancelled, waits for the thread first; so bound what you ask.
+        When cancelled, waits for the thread first, which then soon raises `sqlite3.OperationalError`.
         """
+        return await trio.to_thread.run_sync(self._ask, question, limiter=self._heavy)
 
-        def ask() -> T:
-            with closing(connect_reader(self.path)) as db:
-                return question(self.reader.on(db))
+    def _ask(self, question: Callable[[SqliteReader], T]) -> T:
+        with closing(connect_reader(self.path)) as db:
+            db.set_progress_handler(_given_up, STEPS_BETWEEN_QUESTIONS)
+            return question(self.reader.on(db))
 
-        return await trio.to_thread.run_sync(ask, limiter=self._heavy)
+    async def audit(self, order: Order) -> Looked:
+        """Look at some mailboxes off the loop, under simulation in place.
+
+        Raises `StoreUnavailable` where the file cannot be read.  When cancelled, waits for the thread, which
+        soon gives up.
+        """
+        try:
+            if self._writer.inline:
+                await trio.lowlevel.checkpoint()
+                return self._metered(order, lambda question: question(self.reader))
+            return await trio.to_thread.run_sync(self._metered, order, self._ask, limiter=self._heavy)
+        except sqlite3.Error as error:
+            await trio.lowlevel.checkpoint()  # whoever was cancelled is told that, and not what became of it
+            raise StoreUnavailable(f"hive cannot look at its store at the moment: {error}") from error
+
+    def _metered(self, order: Order, ask: Callable[[Callable[[SqliteReader], Seen]], Seen]) -> Looked:
+        begun = self._meter()
+        seen = ask(lambda reader: reader.examine(order, self._meter))
+        return Looked(seen, self._meter() - begun)
 
     @property
     def open_connection(self) -> sqlite3.Connection:
@@ -124,6 +159,7 @@ def open_store(  # noqa: PLR0913 - what a simulation replaces, each by its name
     pauses: Pauses | None = None,
     faults: Callable[[], None] = no_faults,
     handlers: Handlers = HANDLERS,
+    meter: Callable[[], float] = time.thread_time,
 ) -> Iterator[SqliteStore]:
     """Open the store in `path`, creating it where there is none.
 
@@ -142,7 +178,7 @@ def open_store(  # noqa: PLR0913 - what a simulation replaces, each by its name
         hints = Hints()
         writer.subscribe(hints.on_commit)
         reader = SqliteReader(reading, wall, lambda: writer.refusing)
-        yield SqliteStore(path, reader, hints, committer, writer)
+        yield SqliteStore(path, reader, hints, committer, writer, meter)
 
 
 @contextmanager

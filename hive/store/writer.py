@@ -67,7 +67,7 @@ class Writer:
 
     _committer: Committer
     _pauses: Pauses
-    _inline: bool
+    inline: bool
     """Commit on Trio's thread: for simulation, where a thread would let virtual time run away."""
 
     refusing: str | None = field(default=None, init=False)
@@ -151,7 +151,7 @@ class Writer:
 
     async def _commit(self, batch: Sequence[Queued]) -> Committed | NotCommitted:
         commit = partial(self._committer.commit, _asked(batch), self._cleared())
-        if self._inline:
+        if self.inline:
             return commit()
         # Not abandoned when cancelled: it either has not begun or is waited for and returns.
         return await trio.to_thread.run_sync(commit, limiter=self._thread)

@@ -29,9 +29,11 @@ from hive.actors import (
     StartChild,
     SupervisorSnapshot,
 )
+from hive.actors.auditor import Audit
 from hive.actors.boxes import Boxes
 from hive.actors.chaos import Chaos, Reach
 from hive.actors.protocol import (
+    AUDITOR,
     BROKER,
     HARNESS_PREFIX,
     JANITOR,
@@ -131,6 +133,9 @@ class Swarm:
     checked: bool = True
     """Whether every commit checks the invariants."""
 
+    meter: Callable[[], float] = lambda: 0.0
+    """Seconds of processor, as the audit is told: the real ones would make no two runs the same."""
+
     backends: dict[str, Backend] = field(factory=dict)
     """Backends of a test's own, by the word in an agent's settings."""
 
@@ -157,6 +162,7 @@ class Swarm:
     endpoint_errors: list[BaseException] = field(factory=list, init=False)
     """What went wrong inside the endpoint and was nobody's death."""
 
+    audit: Audit = field(factory=Audit, init=False)
     _daemon: Daemon | None = field(default=None, init=False)
     _up: trio.Event = field(factory=trio.Event, init=False)
     _keys: int = field(default=0, init=False)
@@ -202,6 +208,7 @@ class Swarm:
             pauses=pauses,
             handlers=self.handlers,
             faults=on_commit,
+            meter=self.meter,
         ) as store:
             store.hints.deaf = self.deaf
             store.subscribe(self._on_commit)
@@ -213,7 +220,7 @@ class Swarm:
             sites = Sites(store.hints, self.trouble.commits)
             parts = self._parts(store, boxes, sites)
             try:
-                async with self.stage.hive(*core_specs(store, parts)) as hive:
+                async with self.stage.hive(*core_specs(store, parts, self.audit)) as hive:
                     broker = sites.broker(hive.ref(BROKER))
                     await self._open_endpoint(parts, hive, broker)
                     for spec in self.actors:
@@ -463,6 +470,10 @@ class Swarm:
     def kill_janitor(self) -> None:
         """Kill who looks after due times."""
         self.kill_actor(JANITOR)
+
+    def kill_auditor(self) -> None:
+        """Kill who looks whether the promise is kept."""
+        self.kill_actor(AUDITOR)
 
     def kill_backend(self, agent: str) -> None:
         """Cut the event stream of the turn that runs, if one does."""

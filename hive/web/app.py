@@ -34,6 +34,7 @@ from hive.web.login import (
     session_cookie,
     session_secret,
 )
+from hive.web.metrics import CONTENT_TYPE
 from hive.web.parts import Login, Via, WebParts
 
 LISTENER: Final = "hive.listener"
@@ -90,6 +91,7 @@ def page_app(parts: WebParts, static: Static) -> QuartTrio:
     app.add_url_rule("/login", "login", faces.log_in, methods=["GET"])
     app.add_url_rule("/logout", "logout", faces.log_out, methods=["POST"])
     app.add_url_rule("/favicon.ico", "favicon", faces.favicon, methods=["GET"])
+    app.add_url_rule("/metrics", "metrics", faces.metrics, methods=["GET"])
     app.add_url_rule("/static/<digest>/<path:path>", "static", faces.file, methods=["GET"])
     app.add_websocket("/ws", "ws", faces.converse)
     return app
@@ -148,6 +150,23 @@ class Faces:
         body = self._static.files.get("favicon.svg", b"")
         return Response(body, content_type="image/svg+xml")
 
+    async def metrics(self) -> Response:
+        """Figures for a scraper that has a login, or is the owner's on the operator's socket."""
+        if refused := await self._no_scraper():
+            return refused
+        return Response(self._parts.metrics.text(), content_type=CONTENT_TYPE)
+
+    async def _no_scraper(self) -> Response | None:
+        if _on_operator_socket(request.scope):
+            person = await self._person_on_socket(request.scope)
+            return person if isinstance(person, Response) else None
+        origin = request.headers.get("Origin")
+        if origin is not None and not origin_allowed(origin, self._parts.origins()):
+            return _refusal(403, "another page asks for this")
+        if self._session(request.headers.get("Cookie")) is None:
+            return _refusal(401, "sign in: hive open; or ask on the operator's socket")
+        return None
+
     async def log_in(self) -> Response:
         """Use a one-time code up for a session."""
         if not self._parts.codes.take(request.args.get("code", "")):
@@ -194,7 +213,7 @@ class Faces:
         if wire.SUBPROTOCOL not in websocket.requested_subprotocols:
             return _refusal(400, f"speak the subprotocol {wire.SUBPROTOCOL}")
         if _on_operator_socket(websocket.scope):
-            return await self._person_on_socket()
+            return await self._person_on_socket(websocket.scope)
         origins = self._parts.origins()
         if not host_allowed(websocket.host, origins):
             return _refusal(403, "this hive does not go by that name")
@@ -202,9 +221,9 @@ class Faces:
             return _refusal(403, "this websocket was opened by another page")
         return self._session(websocket.headers.get("Cookie")) or _refusal(401, "sign in: hive open")
 
-    async def _person_on_socket(self) -> Login | Response:
+    async def _person_on_socket(self, scope: object) -> Login | Response:
         """The owner on the operator's socket, unless an agent's process pretends to be one."""
-        peer = cast("Credentials | None", websocket.scope.get("hive.peer"))
+        peer = cast("Credentials | None", cast("Mapping[str, object]", scope).get("hive.peer"))
         recorded = {process.pid for process in self._parts.store.reader.processes()}
         if peer is None:
             return _refusal(403, "nobody knows who you are")

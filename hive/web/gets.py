@@ -14,9 +14,10 @@ from hive.protocol.errors import Forbidden, HiveRefusal, Malformed, NotFound
 from hive.protocol.names import OPERATOR
 from hive.protocol.verbs import GETS
 from hive.protocol.views import AgentView
-from hive.protocol.wording import why_sentence
+from hive.protocol.wording import audit_sentence, why_sentence
 from hive.store.codec import unstructure
 from hive.web import wire
+from hive.web.health import broken
 from hive.web.incoming import LARGEST_NUMBER, Question
 from hive.web.parts import FAULT, Login, WebParts
 from hive.web.plain import plain
@@ -104,13 +105,25 @@ def _status(parts: WebParts, _arguments: Arguments) -> object:
         "operator": parts.operator,
         "origins": list(parts.origins()),
         "refusing": parts.store.refusing,
-        "violations": unstructure(reader.violations()),
+        "violations": unstructure(broken(reader, parts.audit())),
+        "audit": _audit(parts),
         "chaos": parts.powers.chaos.said(),
         "counts": unstructure(reader.counts()),
         "unread": reader.unread(),
         "agents": len(agents),
         "running": sum(view.open_turn is not None for view in agents),
         "parked": sum(bool(view.parked) for view in agents),
+    }
+
+
+def _audit(parts: WebParts) -> Mapping[str, object]:
+    view, now = parts.audit(), parts.wall()
+    return {
+        "looks": view.looks,
+        "full_age": view.full_age(now),
+        "full_seconds": view.full_seconds,
+        "share": view.share(now),
+        "sentence": audit_sentence(view, now),
     }
 
 
@@ -257,10 +270,12 @@ async def _doctor(parts: WebParts) -> Sequence[Mapping[str, object]]:
             "cause": violation.text,
             "remedy": "this is a fault of hive: keep a backup (hive backup FILE) and report it",
         }
-        for violation in parts.store.reader.violations()
+        for violation in broken(parts.store.reader, parts.audit())
     ]
     if not findings:
         findings.append({"ok": True, "what": "invariants", "cause": "all four hold", "remedy": ""})
+    audited = audit_sentence(parts.audit(), parts.wall())
+    findings.append({"ok": True, "what": "audit", "cause": audited, "remedy": ""})
     if refusing := parts.store.refusing:
         findings.append({"ok": False, "what": "store", "cause": refusing, "remedy": "free some space"})
     with trio.move_on_after(DIAGNOSIS_SECONDS) as deadline:

@@ -8,8 +8,9 @@ from typing import Final
 
 from attrs import define, field
 
+from hive.protocol.views import AuditView, Violation
 from hive.store.codec import unstructure
-from hive.store.port import Store
+from hive.store.port import Reader, Store
 
 FRESH_SECONDS: Final = 1.0
 
@@ -20,7 +21,8 @@ class Health:
 
     _store: Store
     _wall: Callable[[], float]
-    _chaos: Callable[[], Mapping[str, object] | None]
+    _audit: Callable[[], AuditView] = AuditView
+    _chaos: Callable[[], Mapping[str, object] | None] = lambda: None
     _seen: Mapping[str, object] = field(factory=dict, init=False)
     _at: float | None = field(default=None, init=False)
 
@@ -33,11 +35,18 @@ class Health:
         return self._seen
 
     def _figures(self) -> Mapping[str, object]:
-        reader, chaos = self._store.reader, self._chaos()
+        reader, audit, chaos = self._store.reader, self._audit(), self._chaos()
         with reader.moment():
             return {
-                "violations": unstructure(reader.violations()),
+                "violations": unstructure(broken(reader, audit)),
                 "refusing": self._store.refusing,
                 "counts": unstructure(reader.counts()),
+                "audit": {"looks": audit.looks, "full_at": audit.full_at, "full_seconds": audit.full_seconds},
                 "chaos": chaos if chaos and chaos["on"] else None,
             }
+
+
+def broken(reader: Reader, audit: AuditView) -> tuple[Violation, ...]:
+    """What is seen to be broken now, and what the audit has seen and not found in order again."""
+    found = {one.key: one for one in (*audit.violations, *reader.violations())}
+    return tuple(sorted(found.values(), key=lambda one: one.invariant))

@@ -13,11 +13,13 @@ from hive.protocol.chaos import Plan
 from hive.protocol.commands import Settings
 from hive.protocol.names import OPERATOR
 from hive.protocol.verbs import Role
+from hive.protocol.views import AuditView
 from hive.store.port import Store
 from hive.web.answers import Answers
 from hive.web.health import Health
 from hive.web.lanes import Lanes
 from hive.web.login import Codes
+from hive.web.metrics import Metrics
 
 
 class Chaos(Protocol):
@@ -93,7 +95,7 @@ def log_error(error: BaseException) -> None:
 
 
 def _health(parts: "WebParts") -> Health:
-    return Health(parts.store, parts.wall, lambda: parts.powers.chaos.said())  # noqa: PLW0108 - not yet
+    return Health(parts.store, parts.wall, parts.audit, lambda: parts.powers.chaos.said())  # noqa: PLW0108 - not yet
 
 
 @frozen(eq=False)
@@ -119,7 +121,16 @@ class WebParts:
     check_settings: Callable[[Settings], None]
     """Raises `Malformed` where nothing could run an agent with these settings."""
 
+    audit: Callable[[], AuditView] = AuditView
+    """How hive's audit of itself stands."""
+
     operator_identity: str = OPERATOR
     on_error: Callable[[BaseException], None] = log_error
     health: Health = field(init=False, default=Factory(_health, takes_self=True))
+    metrics: Metrics = field(
+        init=False,
+        default=Factory(
+            lambda self: Metrics(self.store, self.wall, self.audit, self.version), takes_self=True
+        ),
+    )
     answers: Answers = field(init=False, default=Factory(lambda self: Answers(self.wall), takes_self=True))

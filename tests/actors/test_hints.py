@@ -1,5 +1,6 @@
 """A hint is only a hint: with all of them lost everything still happens, half a minute later at most."""
 
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -11,6 +12,7 @@ from hive.actors.protocol import Look
 from hive.protocol.commands import CancelTurn, Lease, Pause, RemoveAgent, Resume, Send, Settings
 from hive.protocol.mail import Provenance, State
 from hive.store.hints import Hints
+from hive.testing.simulate import Simulation
 from hive.testing.swarm import AGAIN_SECONDS, Swarm, run_swarm
 
 LATE = LOOK_SECONDS + 2.0
@@ -45,11 +47,13 @@ async def everything(swarm: Swarm) -> None:
     await swarm.until(lambda: not swarm.boxes.running, LATE)
 
 
-def without_hints(seed: int) -> None:
+def without_hints(seed: int, *, checked: bool = True) -> None:
     """All of it while every hint is lost, from the first on."""
-    run_swarm(
-        everything, seed, make=lambda simulation, folder: Swarm(simulation, folder, grace=35.0, deaf=True)
-    )
+
+    def make(simulation: Simulation, folder: Path) -> Swarm:
+        return Swarm(simulation, folder, grace=35.0, deaf=True, checked=checked)
+
+    run_swarm(everything, seed, make=make)
 
 
 @seeds
@@ -68,7 +72,7 @@ def test_whoever_waits_for_a_hint_is_found_out(actor: ModuleType, monkeypatch: p
     """So the test above depends on every one of them looking by itself."""
     monkeypatch.setattr(actor, "look_on_hints", never_by_itself)
     with pytest.raises(trio.TooSlowError):
-        without_hints(0)
+        without_hints(0, checked=False)
 
 
 @seeds

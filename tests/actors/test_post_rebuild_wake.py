@@ -50,6 +50,7 @@ VICTIMS: Mapping[str, Strike] = {
     "writer": lambda swarm, _: swarm.kill_writer,
     "watcher": lambda swarm, _: swarm.kill_watcher,
     "steward": lambda swarm, _: swarm.kill_steward,
+    "auditor": lambda swarm, _: swarm.kill_auditor,
     "daemon": lambda swarm, _: swarm.restart_daemon,
 }
 

@@ -168,6 +168,7 @@ HEALTHY: Frame = {
     "violations": [],
     "refusing": None,
     "counts": {"accepted": 3, "ready": 1, "claimed": 0, "blocked": 0, "done": 2, "dead": 0, "removed": 0},
+    "audit": {"looks": 7, "full_at": 1_750_000_000.0 - 125, "full_seconds": 0.5},
 }
 NOW = 1_750_000_000.0
 WELCOME: Frame = {

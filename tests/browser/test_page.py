@@ -148,6 +148,20 @@ async def test_an_empty_hive_says_what_to_type(visiting: Visiting) -> None:
     assert "hive send manager 'hello' --wait" in text
 
 
+async def test_the_light_says_when_all_history_was_last_checked(visiting: Visiting) -> None:
+    """Its age grows with the clock; before the first full check of a start it says so."""
+    async with visiting() as (tab, _hive, line):
+        text = await shown(tab)
+        assert "Last full check 2 min ago" in text
+        title = await tab.evaluate("document.querySelector('.light').title")
+        assert title == "All mail accounted for. Last full check 2 min ago"
+        audit = {"looks": 0, "full_at": None, "full_seconds": 0}
+        health: dict[str, object] = {"violations": [], "refusing": None, "counts": {}, "audit": audit}
+        await line.tell("beat", at={"j": 10}, now=NOW, health=health)
+        await tab.until("document.querySelector('.promise').textContent.includes('under way')")
+        assert "First full check under way" in await shown(tab)
+
+
 async def test_the_light_goes_red_and_names_what_is_wrong(visiting: Visiting) -> None:
     """A broken invariant comes with a beat and is read out as an alert."""
     async with visiting() as (tab, _hive, line):

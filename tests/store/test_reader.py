@@ -26,7 +26,7 @@ from hive.protocol.mail import Provenance, State
 from hive.protocol.outcome import Outcome
 from hive.protocol.parking import Reason
 from hive.protocol.views import Counts, Head, Identity, Process
-from hive.store import history, invariants, reader
+from hive.store import audit, figures, history, invariants, reader
 from hive.store.sqlite import open_reader
 from hive.testing.desk import Desk
 
@@ -301,13 +301,13 @@ async def test_a_heavy_question_is_answered_in_a_thread(desk: Desk) -> None:
 
 HOT = {
     name: value
-    for module in (reader, history, invariants)
+    for module in (reader, history, invariants, audit, figures)
     for name, value in vars(module).items()
     if name.isupper() and isinstance(value, str) and ("SELECT" in value)
 }
 PARAMETERS = (
     "code agent now recipient before states searched text limit since identity sha256 grace shown"
-    " recent thread"
+    " recent thread numbers first beyond step"
 )
 WALKING = {
     "NEWS": "along the journal from its end, as far as the grace goes back",
@@ -315,15 +315,20 @@ WALKING = {
     "UNCOUNTED": "the counts of each agent",
     "MISCOUNTED": "everything: only a deep look asks it",
     "UNPROVEN": "what it has itself selected",
+    "DEPTHS": "what it has itself selected",
+    "BOXES": "the names it has itself found, one seek each, and the counts of each agent",
+    "HELD": "all park reasons: a few for each agent",
 }
 
 
+@pytest.mark.parametrize("one", [False, True])
 @pytest.mark.parametrize("name", sorted(HOT))
-def test_no_question_walks_through_the_history(desk: Desk, name: str) -> None:
+def test_no_question_walks_through_the_history(desk: Desk, name: str, *, one: bool) -> None:
     """Each is answered by seeking in an index, or by walking along one that holds only live rows."""
     connection = desk.store._committer.db
-    asked = dict.fromkeys(PARAMETERS.split(), 0) if ":" in HOT[name] else (0,) * HOT[name].count("?")
-    plan = [row["detail"] for row in connection.execute(f"EXPLAIN QUERY PLAN {HOT[name]}", asked)]
+    sql = invariants.scoped(HOT[name], one=one)
+    asked = dict.fromkeys(PARAMETERS.split(), 0) if ":" in sql else (0,) * sql.count("?")
+    plan = [row["detail"] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", asked)]
     walked = [step for step in plan if step.startswith("SCAN") and not _bounded(step)]
     assert bool(walked) == (name in WALKING), plan
 

@@ -12,7 +12,8 @@
  * @typedef {{log_id: string, boot: number, who: string, role: string, version: string, operator: string,
  *   health: Health}} Hive
  * @typedef {{violations: {invariant: number, agent: string|null, text: string}[], refusing: string|null,
- *   counts: Record<string, number>, chaos?: {rate: number, total: number, until: number, seed: number}|null}} Health
+ *   counts: Record<string, number>, audit?: {looks: number, full_at: number|null, full_seconds: number},
+ *   chaos?: {rate: number, total: number, until: number, seed: number}|null}} Health
  * @typedef {{id: string, name: string, args: any, expect: any, status: "sending"|"arriving"|"done"|"failed",
  *   n: number, result: any, error: {code: string, text: string}|null, tries: number, again: number|null}} Command
  * @typedef {{id: string, key: string, what: string, args: any, status: "asking"|"known"|"failed", data: any,

@@ -2,7 +2,7 @@
 
 import { html } from "../../vendor/htm-preact.js";
 import { live, now, state } from "../page.js";
-import { clock, count } from "../words.js";
+import { clock, count, duration } from "../words.js";
 import { Icon } from "./parts.js";
 
 /** Whether the promise is known to hold, known to be broken, or not known. */
@@ -17,10 +17,17 @@ export function Light() {
   const how = verdict();
   const words = { kept: "All mail accounted for", broken: "Mail not accounted for", unknown: "Not known yet" };
   return html`
-    <a class=${`light ${how} ${live.value ? "" : "old"}`} href="#/" title=${words[how]}>
+    <a class=${`light ${how} ${live.value ? "" : "old"}`} href="#/" title=${[words[how], checked()].filter(Boolean).join(". ")}>
       <${Icon} name=${how === "broken" ? "i-x" : "i-check"} size="sm" /><span class="txt">${words[how]}</span>
     </a>
   `;
+}
+
+/** When all history was last looked through. */
+function checked() {
+  const audit = state.value.hive?.health?.audit;
+  if (!audit) return "";
+  return audit.full_at === null ? "First full check under way" : `Last full check ${duration(now.value - audit.full_at)} ago`;
 }
 
 /** The whole sentence, with the figures behind it. */
@@ -35,6 +42,7 @@ const Kept = ({ counts }) => html`
   <div class="promise kept">
     <${Icon} name="i-check" />
     <p><b>Every accepted message is accounted for</b>${live.value ? null : ` as of ${clock(now.value)}`}</p>
+    <p class="checked num">${checked()}</p>
     <${Figures} counts=${counts} />
   </div>
 `;
@@ -49,6 +57,7 @@ const Broken = ({ health }) => html`
         ${health.refusing ? html`<li>Mail is refused: ${health.refusing}</li>` : null}
         ${health.violations.map((one) => html`<li key=${one.text}>Invariant ${one.invariant}: ${one.text}</li>`)}
       </ul>
+      <p class="checked num">${checked()}</p>
       <p class="soft">Keep a copy with <code class="mono">hive backup FILE</code>, then look at <code class="mono">hive doctor</code>.</p>
     </div>
     <${Figures} counts=${health.counts} />
