@@ -81,6 +81,7 @@ async def under_load(home: Home, pid: int) -> None:
     line("the whole daemon", f"{spent / took:.1%} of a core")
     beside = f"{looks:.0f} looks, {fulls:.0f} full checks since the start"
     line("its audit", f"{audit / took:.2%} of a core", beside, "< 1 %")
+    line("    of the daemon's own processor time", f"{audit / spent:.1%}")
 
 
 async def figures(home: Home) -> dict[str, float]:
@@ -162,8 +163,8 @@ async def full_check(root: Path, size: int) -> None:
     line(name, f"{spent:.2f} s of processor", f"{took:.2f} s by the clock without its rests")
     longest = f"longest {max(pieces) * MILLISECONDS:.0f} ms"
     line("    in pieces", f"{len(pieces)}", f"{longest}; with rests {spent * REST / 60:.1f} min")
-    line("    the loop came late by, most", both(late), f"{both(calm)} without it")
-    line("    a send took, most", both(sends), f"{both(calm_sends)} without it")
+    line("    the loop came late by", both(late), f"{both(calm)} without it")
+    line("    a send took", both(sends), f"{both(calm_sends)} without it")
 
 
 async def beat(store: SqliteStore, late: list[float], sends: list[float]) -> None:

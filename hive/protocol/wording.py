@@ -83,7 +83,8 @@ def audit_sentence(view: AuditView, now: float) -> str:
     age = view.full_age(now)
     if age is None:
         return f"the first full check since the start is not over yet; {looks}"
-    return f"last full check {duration(age)} ago, it took {duration(view.full_seconds)}; {looks}"
+    took = duration(view.full_seconds) if view.full_seconds >= 1 else "less than 1 s"
+    return f"last full check {duration(age)} ago, it took {took}; {looks}"
 
 
 def listed(names: Sequence[str]) -> str:

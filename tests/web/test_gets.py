@@ -9,11 +9,14 @@ import pytest
 from attrs import evolve, frozen
 
 from hive.actors import ActorStopped
+from hive.cli import show
 from hive.protocol import commands as ask
 from hive.protocol.commands import BeginTurn, TurnBegun
 from hive.protocol.mail import Provenance
 from hive.protocol.outcome import Outcome
 from hive.protocol.verbs import GETS, Role
+from hive.protocol.views import AuditView, Violation
+from hive.protocol.wording import audit_sentence
 from hive.testing.mirror import Json
 from hive.testing.page_world import Powers, World, in_world
 from hive.web import gets, wire
@@ -209,7 +212,53 @@ def test_the_doctor_tells_of_a_store_that_refuses_and_of_a_machine_that_does_not
             answered.set()
             world.boot.store._writer.refusing = None
         findings = [(one["ok"], one["what"]) for one in found["data"]]  # type: ignore[attr-defined]
-        assert findings == [(False, "store"), (False, "machine"), (True, "invariants")]
+        assert findings == [(False, "store"), (False, "machine"), (True, "invariants"), (True, "audit")]
+
+    in_world(tmp_path, tell)
+
+
+def test_doctor_and_status_tell_what_the_audit_has_found(tmp_path: Path) -> None:
+    """Also what a quick look does not see; and when all history was last checked."""
+
+    async def tell(world: World) -> None:
+        old = Violation(4, "iris", "Message #7 is done, and nobody knows why.", 7)
+        now = world.simulation.wall()
+        view = AuditView(
+            since=now - 1_000,
+            looks=3,
+            failed=1,
+            full_at=now - 130,
+            full_seconds=61,
+            spent=2,
+            violations=(old,),
+        )
+        parts = evolve(world.boot.parts, audit=lambda: view)
+        found = await answer(parts, OWNER, Question("1", "doctor", {}))
+        findings: Any = found["data"]
+        assert (findings[0]["ok"], findings[0]["cause"]) == (False, old.text)
+        said = (
+            "last full check 2 min ago, it took 1 min; "
+            "3 looks, 0.20% of a core, 1 failed (see hive.warning in the journal)"
+        )
+        assert {"ok": True, "what": "audit", "cause": said, "remedy": ""} in findings
+        status: Any = (await answer(parts, OWNER, Question("2", "status", {})))["data"]
+        assert [one["message"] for one in status["violations"]] == [7]
+        assert status["audit"]["sentence"] == said
+        assert status["audit"]["full_age"] == 130
+        assert f"audit: {said}." in show.status(status, None)
+        assert "it took less than 1 s;" in audit_sentence(evolve(view, full_seconds=0.4), now)
+        assert parts.health.look()["audit"] == {"looks": 3, "full_at": now - 130, "full_seconds": 61}
+
+    in_world(tmp_path, tell)
+
+
+def test_before_the_first_full_check_that_is_said(tmp_path: Path) -> None:
+    """No age is made up."""
+
+    async def tell(world: World) -> None:
+        status = await data(world, "status")
+        assert status["audit"]["full_age"] is None
+        assert "the first full check since the start is not over yet" in show.status(status, None)
 
     in_world(tmp_path, tell)
 
