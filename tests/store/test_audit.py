@@ -147,6 +147,17 @@ def test_it_is_told_once_and_once_more_when_it_returns(desk: Desk, damage: Damag
     assert {row.subject for row in rows} == {told.key}
 
 
+def test_who_looked_at_the_same_time_tells_nothing_twice(desk: Desk) -> None:
+    """What has been told is looked up in the commit itself."""
+    a_message_that_is_gone(desk)
+    news = TellAudit(tuple(look(desk, BOTH[0]).news.values()))
+    assert [desk.do(news), desk.do(news)] == [1, 0]
+    (told,) = desk.reader.alarms()
+    gone = TellAudit(gone=(told.key, "audit:1:nobody"))
+    assert [desk.do(gone), desk.do(gone)] == [1, 0]
+    assert len(letters(desk)) == 2
+
+
 def test_the_rows_involved_go_with_it_and_no_word_of_a_message(desk: Desk) -> None:
     """So that a person can look."""
     desk.send("iris", "the secret plan")
