@@ -47,6 +47,7 @@ async def strike(swarm: Swarm, chance: Random, struck: Counter[str]) -> None:
         "watcher": swarm.kill_watcher,
         "steward": swarm.kill_steward,
         "janitor": swarm.kill_janitor,
+        "auditor": swarm.kill_auditor,
         "mcp": swarm.kill_endpoint,
         "daemon": swarm.restart_daemon,
     }
