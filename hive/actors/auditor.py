@@ -127,6 +127,7 @@ class Auditor(Actor):
                 news, unsure = self._doubts.judge(look.seen, ctx.now())
                 for agent in unsure:
                     self._agenda.again(agent, ctx.wall() + SURE_SECONDS)
+                    self._news.set()  # whoever waits for a later date has an earlier one now
                 self.audit.view = lasting(looked(self.audit.view, ctx.wall(), look.spent), look.seen, news)
                 if news != TellAudit():
                     await self.store.submit(news).outcome()

@@ -38,14 +38,6 @@ STEPS_BETWEEN_QUESTIONS = 1_000_000
 """Of SQLite's, a few milliseconds: how often a long question asks whether anybody still waits for it."""
 
 
-def _given_up() -> bool:
-    try:
-        trio.from_thread.check_cancelled()
-    except trio.Cancelled:
-        return True
-    return False
-
-
 def no_faults() -> None:
     """Let every commit pass."""
 
@@ -96,7 +88,8 @@ class SqliteStore:
 
     def _ask(self, question: Callable[[SqliteReader], T]) -> T:
         with closing(connect_reader(self.path)) as db:
-            db.set_progress_handler(_given_up, STEPS_BETWEEN_QUESTIONS)
+            # What it raises, SQLite takes for a wish to be interrupted.
+            db.set_progress_handler(trio.from_thread.check_cancelled, STEPS_BETWEEN_QUESTIONS)
             return question(self.reader.on(db))
 
     async def audit(self, order: Order) -> Looked:
@@ -111,8 +104,9 @@ class SqliteStore:
                 return self._metered(order, lambda question: question(self.reader))
             return await trio.to_thread.run_sync(self._metered, order, self._ask, limiter=self._heavy)
         except sqlite3.Error as error:
-            await trio.lowlevel.checkpoint()  # whoever was cancelled is told that, and not what became of it
-            raise StoreUnavailable(f"hive cannot look at its store at the moment: {error}") from error
+            failed = error
+        await trio.lowlevel.checkpoint()  # whoever was cancelled is told that, and not what became of it
+        raise StoreUnavailable(f"hive cannot look at its store at the moment: {failed}") from failed
 
     def _metered(self, order: Order, ask: Callable[[Callable[[SqliteReader], Seen]], Seen]) -> Looked:
         begun = self._meter()

@@ -306,7 +306,7 @@ def test_the_full_check_finds_what_no_commit_hints_at(invariant: int, damage: st
         sql(swarm, damage)
         said = f"Invariant {invariant}: "
         await swarm.until(
-            lambda: any(said in text for text in letters(swarm)), FULL_SECONDS + SURE_SECONDS + 2.0
+            lambda: any(said in text for text in letters(swarm)), FULL_SECONDS + SURE_SECONDS + 4.0
         )
 
     broken_on_purpose(story)

@@ -232,7 +232,7 @@ def test_doctor_and_status_tell_what_the_audit_has_found(tmp_path: Path) -> None
             spent=2,
             violations=(old,),
         )
-        parts = evolve(world.boot.parts, audit=lambda: view)
+        parts = evolve(world.boot.parts, audit=lambda: view, wall=lambda: now)
         found = await answer(parts, OWNER, Question("1", "doctor", {}))
         findings: Any = found["data"]
         assert (findings[0]["ok"], findings[0]["cause"]) == (False, old.text)
