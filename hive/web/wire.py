@@ -33,9 +33,9 @@ From the server:
     bye     code, why, retry_ms; the connection closes
 
 `health` is {violations [{invariant, agent, text, message}], refusing (text or null), counts {accepted, ready,
-claimed, blocked, done, dead, removed}, audit {looks, full_at (or null), full_seconds}, chaos (null, or while it
-is on {rate, total, until, kinds, seed, since, by, struck {kind: number}})}: figures without a history, so they
-travel with the beat.
+claimed, blocked, done, dead, removed}, audit {looks, full_at (or null), full_seconds}, chaos (null, or while
+it is on {rate, total, until, kinds, seed, since, by, struck {kind: number}})}: figures without a history, so
+they travel with the beat.
 
 A text of more than 8,192 characters is cut in events and snapshots; the whole of it comes by `get`.
 An event of lane `j` has as data the journal row's data plus `agent`, `subject`, `boot`; its type is the

@@ -33,9 +33,9 @@ from hive.store.audit import Looked, Order, Seen
 from hive.store.batch import CLEARED
 from hive.store.hints import Hints
 from hive.store.invariants import GRACE_SECONDS
-from hive.testing.faults import AtStep
-from hive.testing.simulate import Simulation
+from hive.testing.stage import Stage
 from hive.testing.swarm import Swarm, run_swarm
+from hive.testing.trouble import AtStep
 
 Story = Callable[[Swarm], Awaitable[None]]
 
@@ -192,8 +192,8 @@ def sql(swarm: Swarm, statement: str) -> None:
 def broken_on_purpose(story: Story, seed: int = 0, **more: object) -> None:
     """Tell a story in which the swarm's own checks would fail."""
 
-    def make(simulation: Simulation, directory: Path) -> Swarm:
-        return Swarm(simulation, directory, checked=False, **more)  # type: ignore[arg-type]
+    def make(stage: Stage, directory: Path) -> Swarm:
+        return Swarm(stage, directory, checked=False, **more)  # type: ignore[arg-type]
 
     run_swarm(story, seed, make=make)
 

@@ -12,7 +12,7 @@ from hive.actors.protocol import Look
 from hive.protocol.commands import CancelTurn, Lease, Pause, RemoveAgent, Resume, Send, Settings
 from hive.protocol.mail import Provenance, State
 from hive.store.hints import Hints
-from hive.testing.simulate import Simulation
+from hive.testing.stage import Stage
 from hive.testing.swarm import AGAIN_SECONDS, Swarm, run_swarm
 
 LATE = LOOK_SECONDS + 2.0
@@ -50,8 +50,8 @@ async def everything(swarm: Swarm) -> None:
 def without_hints(seed: int, *, checked: bool = True) -> None:
     """All of it while every hint is lost, from the first on."""
 
-    def make(simulation: Simulation, folder: Path) -> Swarm:
-        return Swarm(simulation, folder, grace=35.0, deaf=True, checked=checked)
+    def make(stage: Stage, folder: Path) -> Swarm:
+        return Swarm(stage, folder, grace=35.0, deaf=True, checked=checked)
 
     run_swarm(everything, seed, make=make)
 
