@@ -7,7 +7,8 @@ import sys
 from collections.abc import Iterator
 
 from hive.cli.parser import SECTIONS, spelled
-from hive.protocol.verbs import VERBS, Argument, Verb
+from hive.protocol.grammar import Argument, Verb
+from hive.protocol.verbs import VERBS
 
 HEAD = """# The command line
 

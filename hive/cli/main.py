@@ -20,7 +20,7 @@ from hive.cli.places import places
 from hive.cli.status import Failed, Status, pointed
 from hive.cli.verbs import Call, change, look
 from hive.protocol.errors import Conflict, HiveRefusal
-from hive.protocol.verbs import Verb
+from hive.protocol.grammar import Verb
 
 INTERRUPTED = 130
 

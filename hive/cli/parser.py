@@ -10,7 +10,8 @@ from itertools import groupby
 from typing import NoReturn
 
 from hive.cli.status import Failed, Status
-from hive.protocol.verbs import VERBS, Argument, Verb
+from hive.protocol.grammar import Argument, Verb
+from hive.protocol.verbs import VERBS
 
 SECTIONS = {
     "start": "start and stop",

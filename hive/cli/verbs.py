@@ -20,8 +20,8 @@ from hive.cli.client import connected, insist
 from hive.cli.output import Output
 from hive.cli.places import Place
 from hive.cli.status import Failed, Status
+from hive.protocol.grammar import Verb
 from hive.protocol.parking import EXITS, Reason
-from hive.protocol.verbs import Verb
 
 Arguments = Mapping[str, object]
 

@@ -13,7 +13,7 @@ from typing import Any, Final, NoReturn, cast
 from attrs import define, field
 
 from hive.actors.protocol import Performs
-from hive.protocol.verbs import Role
+from hive.protocol.grammar import Role
 from hive.store.sqlite import SqliteStore
 from hive.testing.mirror import Journal, Json
 from hive.web import wire

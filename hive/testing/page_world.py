@@ -23,9 +23,9 @@ from hive.actors.writer import Writer
 from hive.protocol.chaos import Plan
 from hive.protocol.commands import AddAgent, Command
 from hive.protocol.errors import HiveRefusal
+from hive.protocol.grammar import Role
 from hive.protocol.limits import Limits
 from hive.protocol.names import OPERATOR
-from hive.protocol.verbs import Role
 from hive.store.backup import backup, restore
 from hive.store.batch import Handler
 from hive.store.handlers import HANDLERS

@@ -18,7 +18,7 @@ from hive.actors import HiveError
 from hive.actors.protocol import Perform
 from hive.protocol.commands import AddWebSession, RevokeWebSession
 from hive.protocol.errors import HiveRefusal
-from hive.protocol.verbs import Role
+from hive.protocol.grammar import Role
 from hive.sockets import Credentials
 from hive.web import wire
 from hive.web.ancestry import descends_from_agent

@@ -26,9 +26,10 @@ from hive.protocol.commands import (
     SetClientToken,
 )
 from hive.protocol.errors import Forbidden, HiveRefusal, Malformed, NotFound
+from hive.protocol.grammar import WireCommand
 from hive.protocol.mail import Provenance
 from hive.protocol.names import OPERATOR, check_name
-from hive.protocol.verbs import WIRE_COMMANDS, WireCommand
+from hive.protocol.requests import WIRE_COMMANDS
 from hive.store.codec import digest, structure, unstructure
 from hive.web.connection import Connection
 from hive.web.incoming import Command

@@ -12,7 +12,7 @@ import trio
 from hive.protocol.chaos import DEEDS
 from hive.protocol.errors import Forbidden, HiveRefusal, Malformed, NotFound
 from hive.protocol.names import OPERATOR
-from hive.protocol.verbs import GETS
+from hive.protocol.requests import GETS
 from hive.protocol.views import AgentView
 from hive.protocol.wording import audit_sentence, why_sentence
 from hive.store.codec import unstructure

@@ -11,8 +11,8 @@ from attrs import Factory, field, frozen
 from hive.actors.protocol import Performs
 from hive.protocol.chaos import Plan
 from hive.protocol.commands import Settings
+from hive.protocol.grammar import Role
 from hive.protocol.names import OPERATOR
-from hive.protocol.verbs import Role
 from hive.protocol.views import AuditView
 from hive.store.port import Store
 from hive.web.answers import Answers

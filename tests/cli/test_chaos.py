@@ -91,6 +91,7 @@ async def test_the_status_says_when_it_is_on(daemon: FakeDaemon, run: Run, last:
         "violations": [],
         "counts": counts,
         "chaos": last,
+        "audit": {"sentence": "no full check yet"},
         **dict.fromkeys(("agents", "running", "parked", "unread"), 0),
     }
     _, said = await run("status")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hive.protocol.verbs import Role
+from hive.protocol.grammar import Role
 from hive.testing.mirror import Json
 from hive.testing.page_world import World, in_world
 from hive.web import wire

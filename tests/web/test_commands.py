@@ -12,8 +12,8 @@ from hive.actors import ActorStopped
 from hive.protocol import commands as ask
 from hive.protocol.commands import Once
 from hive.protocol.errors import Malformed
+from hive.protocol.grammar import Role
 from hive.protocol.mail import Provenance
-from hive.protocol.verbs import Role
 from hive.testing.mirror import Json
 from hive.testing.page_world import World, in_world
 from hive.web.answers import Answers

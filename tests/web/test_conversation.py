@@ -11,7 +11,7 @@ import trio
 from attrs import define, field
 
 from hive.protocol import commands as ask
-from hive.protocol.verbs import Role
+from hive.protocol.grammar import Role
 from hive.testing.mirror import Json
 from hive.testing.page_world import World, in_world
 from hive.web import connection, wire

@@ -12,9 +12,10 @@ from hive.actors import ActorStopped
 from hive.cli import show
 from hive.protocol import commands as ask
 from hive.protocol.commands import BeginTurn, TurnBegun
+from hive.protocol.grammar import Role
 from hive.protocol.mail import Provenance
 from hive.protocol.outcome import Outcome
-from hive.protocol.verbs import GETS, Role
+from hive.protocol.requests import GETS
 from hive.protocol.views import AuditView, Violation
 from hive.protocol.wording import audit_sentence
 from hive.testing.mirror import Json
