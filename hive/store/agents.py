@@ -5,7 +5,6 @@ and whoever sent it is told.
 """
 
 import json
-import sqlite3
 
 from attrs import asdict
 
@@ -72,14 +71,13 @@ def remove_agent(tx: Transaction, command: RemoveAgent) -> int:
     return len(dead)
 
 
-def _bury_all(tx: Transaction, agent: str) -> list[sqlite3.Row]:
-    claimed = tx.rows(
-        "SELECT number, claim FROM message INDEXED BY message_claimed"
-        " WHERE state = 'claimed' AND recipient = ?",
-        agent,
-    )
+CLAIMED = rows.messages("INDEXED BY message_claimed WHERE state = 'claimed' AND recipient = ?")
+
+
+def _bury_all(tx: Transaction, agent: str) -> list[rows.Row]:
+    claimed = tx.rows(CLAIMED, agent)
     change = Change(Verdict.DEAD, REMOVED)
-    dead = [settle(tx, row["number"], row["claim"], change) for row in claimed]
+    dead: list[rows.Row | None] = [settle(tx, row, change) for row in claimed]
     for state in ("ready", "blocked"):
         waiting = tx.rows(
             f"SELECT number FROM message INDEXED BY message_{state}"  # noqa: S608 - one of two literals

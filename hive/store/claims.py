@@ -6,11 +6,12 @@ whether a verdict still holds.  Urgent mail goes first, but never alone where th
 
 import sqlite3
 from collections.abc import Iterable, Sequence
+from typing import TypeAlias
 
 from attrs import frozen
 
 from hive.protocol.mail import ClaimedMail, Redelivery
-from hive.store.rows import mail_of, record
+from hive.store.rows import changed, mail_of, messages, record
 from hive.store.texts import one_line
 from hive.store.transaction import Transaction
 
@@ -23,14 +24,25 @@ SENT_TOLD = 10
 WORDS_TOLD = 80
 """Characters of each of those."""
 
-READY = (
-    "SELECT * FROM message INDEXED BY message_ready WHERE state = 'ready' AND recipient = ?"
-    " AND urgent = ? AND wakes >= ? AND (not_before IS NULL OR not_before <= ?) ORDER BY number LIMIT ?"
-)
+READY = messages("""
+INDEXED BY message_ready
+WHERE state = 'ready' AND recipient = ?1 AND urgent = {urgent} AND wakes >= {wakes}
+  AND (not_before IS NULL OR not_before <= ?2) ORDER BY number LIMIT ?3
+""")
+RIDING = messages("""
+INDEXED BY message_riding
+WHERE state = 'ready' AND recipient = ?1 AND wakes = 0 AND (not_before IS NULL OR not_before <= ?2)
+""")
 
 
-def _ready(tx: Transaction, agent: str, limit: int, *, urgent: bool, waking: bool) -> Sequence[sqlite3.Row]:
-    return tx.rows(READY, agent, urgent, waking, tx.now, limit)
+def _of_each_priority(wakes: int) -> tuple[str, ...]:
+    each = (READY.format(urgent=urgent, wakes=wakes) for urgent in (1, 0))
+    return tuple(f"SELECT * FROM ({one})" for one in each)  # noqa: S608 - put together from the lines above
+
+
+FOR_RECV = " UNION ALL ".join(_of_each_priority(wakes=0))
+FOR_TURN = " UNION ALL ".join((*_of_each_priority(wakes=1), RIDING))
+"""One statement each: to ask costs more than what there mostly is to find."""
 
 
 def next_for_turn(tx: Transaction, agent: str, limit: int, bytes_: int, *, alone: bool) -> list[sqlite3.Row]:
@@ -40,13 +52,26 @@ def next_for_turn(tx: Transaction, agent: str, limit: int, bytes_: int, *, alone
     say, except `alone`: then it is one message, of those two the one with fewer attempts, so that a
     message which breaks turns is found out by itself.  Notes count against neither bound.
     """
-    urgent = _ready(tx, agent, limit, urgent=True, waking=True)
-    normal = _ready(tx, agent, limit, urgent=False, waking=True)
+    found = tx.rows(FOR_TURN, agent, tx.now, limit)
+    urgent, normal = _by_priority(row for row in found if row["wakes"])
     if alone:
         chosen = sorted([*urgent[:1], *normal[:1]], key=lambda row: row["attempts"])[:1]
     else:
         chosen = _fitting(urgent, normal, limit, bytes_)
-    return [*_riding(tx, agent), *chosen] if chosen else []
+    riding = sorted((row for row in found if not row["wakes"]), key=_number)
+    return [*riding, *chosen] if chosen else []
+
+
+def _by_priority(found: Iterable[sqlite3.Row]) -> tuple[list[sqlite3.Row], list[sqlite3.Row]]:
+    """The urgent and the normal ones, each oldest first."""
+    both: tuple[list[sqlite3.Row], list[sqlite3.Row]] = ([], [])
+    for row in sorted(found, key=_number):
+        both[0 if row["urgent"] else 1].append(row)
+    return both
+
+
+def _number(row: sqlite3.Row) -> int:
+    return int(row["number"])
 
 
 def _fitting(
@@ -68,18 +93,9 @@ def _weight(row: sqlite3.Row) -> int:
     return len(row["body"].encode())
 
 
-def _riding(tx: Transaction, agent: str) -> Sequence[sqlite3.Row]:
-    sql = (
-        "SELECT * FROM message INDEXED BY message_riding WHERE state = 'ready' AND recipient = ?"
-        " AND wakes = 0 AND (not_before IS NULL OR not_before <= ?) ORDER BY number"
-    )
-    return tx.rows(sql, agent, tx.now)
-
-
 def next_for_recv(tx: Transaction, agent: str, limit: int) -> list[sqlite3.Row]:
     """The messages somebody who asks for `limit` gets: for one, the oldest urgent one if there is any."""
-    urgent = _ready(tx, agent, limit, urgent=True, waking=False)
-    normal = _ready(tx, agent, limit, urgent=False, waking=False)
+    urgent, normal = _by_priority(tx.rows(FOR_RECV, agent, tx.now, limit))
     kept = 1 if normal and limit > 1 else 0
     first = urgent[: limit - kept]
     return in_order([*first, *normal[: limit - len(first)]])
@@ -119,27 +135,44 @@ class Holder:
     ends_at: float | None = None
 
 
-def claim_for_turn(tx: Transaction, row: sqlite3.Row, turn: int) -> ClaimedMail:
-    """Take one ready message into an open turn."""
-    holder = Holder(turn=turn)
-    claim = _draw(tx, row["number"], holder)
-    waited = tx.now - max(row["ready_at"], row["not_before"] or 0.0)
-    tx.execute(
-        "INSERT INTO turn_message (turn, message, claim, first, waited)"
-        " VALUES (?1, ?2, ?3, NOT EXISTS (SELECT 1 FROM turn_message WHERE message = ?2), max(?4, 0.0))"
-        " ON CONFLICT (turn, message) DO UPDATE SET claim = excluded.claim, seen = 0, verdict = NULL",
-        *(turn, row["number"], claim, waited),
-    )
-    return _take(tx, row["number"], claim, holder)
+Drawn: TypeAlias = Sequence[tuple[sqlite3.Row, int]]
+"""Messages, each with the number of its claim."""
+
+LIST = """
+INSERT INTO turn_message (turn, message, claim, first, waited)
+VALUES (?1, ?2, ?3, NOT EXISTS (SELECT 1 FROM turn_message WHERE message = ?2), max(?4, 0.0))
+ON CONFLICT (turn, message) DO UPDATE SET claim = excluded.claim, seen = 0, verdict = NULL
+"""
+TAKE = """
+UPDATE message SET state = 'claimed', claim = ?, turn = ?, lease_ends_at = ?, why = NULL
+WHERE number = ? AND state = 'ready'
+"""
 
 
-def claim_for_client(tx: Transaction, row: sqlite3.Row, client: str, ends_at: float) -> ClaimedMail:
-    """Take one ready message for a client, until its lease ends."""
+def claim_for_turn(tx: Transaction, batch: Sequence[sqlite3.Row], turn: int) -> tuple[ClaimedMail, ...]:
+    """Take ready messages into an open turn."""
+    drawn = _draw(tx, batch, Holder(turn=turn))
+    tx.many(LIST, [(turn, row["number"], claim, _waited(tx, row)) for row, claim in drawn])
+    return _take(tx, drawn, Holder(turn=turn))
+
+
+def _waited(tx: Transaction, row: sqlite3.Row) -> float:
+    return float(tx.now - max(row["ready_at"], row["not_before"] or 0.0))
+
+
+def claim_for_client(
+    tx: Transaction, batch: Sequence[sqlite3.Row], client: str, ends_at: float
+) -> tuple[ClaimedMail, ...]:
+    """Take ready messages for a client, until its lease ends."""
     holder = Holder(client=client, ends_at=ends_at)
-    return _take(tx, row["number"], _draw(tx, row["number"], holder), holder)
+    return _take(tx, _draw(tx, batch, holder), holder)
 
 
-def _draw(tx: Transaction, number: int, holder: Holder) -> int:
+def _draw(tx: Transaction, batch: Sequence[sqlite3.Row], holder: Holder) -> Drawn:
+    return [(row, _draw_one(tx, row["number"], holder)) for row in batch]
+
+
+def _draw_one(tx: Transaction, number: int, holder: Holder) -> int:
     cursor = tx.execute(
         "INSERT INTO claim (message, turn, holder, claimed_at, ends_at) VALUES (?, ?, ?, ?, ?)",
         *(number, holder.turn, holder.client, tx.now, holder.ends_at),
@@ -148,15 +181,20 @@ def _draw(tx: Transaction, number: int, holder: Holder) -> int:
     return cursor.lastrowid
 
 
-def _take(tx: Transaction, number: int, claim: int, holder: Holder) -> ClaimedMail:
-    row = tx.row(
-        "UPDATE message SET state = 'claimed', claim = ?, turn = ?, lease_ends_at = ?, why = NULL"
-        " WHERE number = ? AND state = 'ready' RETURNING *",
-        *(claim, holder.turn, holder.ends_at, number),
+def _take(tx: Transaction, drawn: Drawn, holder: Holder) -> tuple[ClaimedMail, ...]:
+    taken = tx.many(TAKE, [(claim, holder.turn, holder.ends_at, row["number"]) for row, claim in drawn])
+    assert taken == len(drawn)  # picked in this very transaction
+    return tuple(_taken(tx, row, claim, holder) for row, claim in drawn)
+
+
+def _taken(tx: Transaction, row: sqlite3.Row, claim: int, holder: Holder) -> ClaimedMail:
+    after = changed(
+        row, state="claimed", claim=claim, turn=holder.turn, lease_ends_at=holder.ends_at, why=None
     )
-    assert row is not None  # picked in this very transaction
-    record(tx, "msg.claimed", row, claim=claim, holder=holder.client)
-    return ClaimedMail(mail_of(row), claim, _redeliveries(tx, number, holder.turn))
+    record(tx, "msg.claimed", after, claim=claim, holder=holder.client)
+    # Whatever gives a claim back says why: who bears no reason has not been in anybody's hands.
+    earlier = () if row["why"] is None else _redeliveries(tx, row["number"], holder.turn)
+    return ClaimedMail(mail_of(after.values()), claim, earlier)
 
 
 def _redeliveries(tx: Transaction, number: int, turn: int | None) -> tuple[Redelivery, ...]:

@@ -5,7 +5,7 @@ The rule kept here: only what the model was seen to be given can be done or char
 
 import math
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import assert_never
 
 from attrs import asdict, frozen
@@ -24,10 +24,12 @@ from hive.store import slots
 from hive.store.guard import hear
 from hive.store.notes import tell_cancelled, tell_undelivered
 from hive.store.parking import set_reason
-from hive.store.rows import live_agent
+from hive.store.rows import Row, changed, messages, record
 from hive.store.texts import head, mended
 from hive.store.transaction import Transaction
 from hive.store.verdicts import Change, Verdict, settle
+
+COUNTERS = "SELECT failures, dead_in_a_row, interruptions, batch_limit FROM agent WHERE name = ?"
 
 TEXT_CHARACTERS = 200_000
 ERROR_CHARACTERS = 10_000
@@ -35,16 +37,35 @@ ERROR_CHARACTERS = 10_000
 
 MOST_TOKENS = 2**53
 
-HELD = """
-SELECT message.*, turn_message.seen FROM turn_message JOIN message ON message.number = turn_message.message
+HELD = messages(
+    """
+JOIN turn_message ON message.number = turn_message.message
 WHERE turn_message.turn = ? AND message.state = 'claimed' AND message.claim = turn_message.claim
 ORDER BY message.number
-"""
+""",
+    "turn_message.seen",
+)
+
+
+def held_by(tx: Transaction, turn: int) -> Sequence[sqlite3.Row]:
+    """The messages a turn holds, by number, each with whether the model was `seen` to be given it."""
+    return tx.rows(HELD, turn)
+
+
+def see(tx: Transaction, turn: int, held: Iterable[Row], numbers: Iterable[int]) -> Sequence[Row]:
+    """Note the evidence that the model was given these messages.  Answers what is held, as it is then."""
+    now = {row["number"]: row for row in held}
+    for number in numbers:
+        if number in now and not now[number]["seen"]:
+            tx.execute("UPDATE turn_message SET seen = 1 WHERE turn = ? AND message = ?", turn, number)
+            record(tx, "msg.seen", now[number])
+            now[number] = changed(now[number], seen=1)
+    return tuple(now.values())
 
 
 def end(tx: Transaction, turn: sqlite3.Row, ending: EndTurn) -> None:
     """Close an open turn: verdicts, the turn's row, the agent's counters and park reasons, the line."""
-    held = tx.rows(HELD, turn["number"])
+    held = see(tx, turn["number"], held_by(tx, turn["number"]), ending.seen)
     batch = sum(row["wakes"] for row in held)
     settled = _settle(tx, turn, ending, held, batch)
     _close(tx, turn, ending, settled)
@@ -54,7 +75,7 @@ def end(tx: Transaction, turn: sqlite3.Row, ending: EndTurn) -> None:
     slots.offer(tx)
 
 
-Settled = Mapping[Verdict, Sequence[sqlite3.Row]]
+Settled = Mapping[Verdict, Sequence[Row]]
 
 
 @frozen
@@ -63,22 +84,20 @@ class _Balance:
     """Messages the turn held, without the notes that only ride along."""
 
     settled: Settled
-    held: Sequence[sqlite3.Row]
+    held: Sequence[Row]
 
 
-def _settle(
-    tx: Transaction, turn: sqlite3.Row, ending: EndTurn, held: Sequence[sqlite3.Row], batch: int
-) -> Settled:
-    settled: dict[Verdict, list[sqlite3.Row]] = {verdict: [] for verdict in Verdict}
+def _settle(tx: Transaction, turn: sqlite3.Row, ending: EndTurn, held: Sequence[Row], batch: int) -> Settled:
+    settled: dict[Verdict, list[Row]] = {verdict: [] for verdict in Verdict}
     for row in held:
         change = _judge(row, ending, batch, turn["number"], tx.limits.attempts)
-        after = settle(tx, row["number"], row["claim"], change)
+        after = settle(tx, row, change)
         assert after is not None  # `held` was read in this very transaction
         settled[change.verdict].append(after)
     return settled
 
 
-def _judge(row: sqlite3.Row, ending: EndTurn, batch: int, turn: int, attempts: int) -> Change:
+def _judge(row: Row, ending: EndTurn, batch: int, turn: int, attempts: int) -> Change:
     """The verdict on one message."""
     consequence = CONSEQUENCES[ending.outcome]
     how = f"turn {turn} ended: {ending.outcome}"
@@ -96,7 +115,7 @@ def _judge(row: sqlite3.Row, ending: EndTurn, batch: int, turn: int, attempts: i
             assert_never(consequence.seen)
 
 
-def _retry(row: sqlite3.Row, ending: EndTurn, batch: int, how: str, attempts: int) -> Change:
+def _retry(row: Row, ending: EndTurn, batch: int, how: str, attempts: int) -> Change:
     if not row["wakes"]:
         return Change(Verdict.RELEASED, f"{how}; it rides with the next one")
     if not charges(ending.outcome, batch):
@@ -114,7 +133,7 @@ def _close(tx: Transaction, turn: sqlite3.Row, ending: EndTurn, settled: Settled
     tx.execute(
         "UPDATE turn SET ended_at = ?, outcome = ?, final_text = ?, error = ?,"
         " input_tokens = ?, output_tokens = ?, cost_usd = ? WHERE number = ?",
-        *(tx.now, ending.outcome, text, error, usage.input_tokens, usage.output_tokens, usage.cost_usd),
+        *(tx.now, ending.outcome.value, text, error, usage.input_tokens, usage.output_tokens, usage.cost_usd),
         turn["number"],
     )
     tx.journal(
@@ -148,7 +167,8 @@ def _tell(tx: Transaction, agent: str, ending: EndTurn, settled: Settled) -> Non
 
 def _consequences(tx: Transaction, name: str, ending: EndTurn, balance: _Balance) -> None:
     """Counters first: the length of a backoff is read from them."""
-    agent = live_agent(tx, name)
+    agent = tx.row(COUNTERS, name)
+    assert agent is not None  # it has had a turn
     consequence = CONSEQUENCES[ending.outcome]
     kept = 0 if consequence.success else 1
     failures = kept * agent["failures"] + (consequence.park is not None)
@@ -175,5 +195,5 @@ def _until(ending: EndTurn) -> float | None:
     return ending.until if CONSEQUENCES[ending.outcome].park is Reason.LIMIT else None
 
 
-def _names(mail: Sequence[sqlite3.Row]) -> str:
+def _names(mail: Sequence[Row]) -> str:
     return ", ".join(f"#{row['number']} ({row['id']})" for row in mail) or "no mail"

@@ -12,7 +12,7 @@ from attrs import frozen
 
 from hive.protocol.mail import Mail
 from hive.protocol.views import JournalRow, MailPage, StreamView, TurnView
-from hive.store.rows import DIGITS, mail_of
+from hive.store.rows import BY_ID, BY_NUMBER, DIGITS, mail_of, messages
 
 FAR = 2**62
 """Beyond every number: where a first page begins."""
@@ -20,8 +20,8 @@ FAR = 2**62
 SEARCHED = 10_000
 """Messages a search looks through, at most; further back one gets by `before`."""
 
-MAILBOX = """
-SELECT * FROM message INDEXED BY message_box
+MAILBOX = messages("""
+INDEXED BY message_box
 WHERE recipient = :recipient AND number < :before
   AND number >= iif(:states = '[]' AND :text = '', 0, coalesce((
     SELECT number FROM message INDEXED BY message_box
@@ -30,27 +30,27 @@ WHERE recipient = :recipient AND number < :before
   AND (:states = '[]' OR state IN (SELECT value FROM json_each(:states)))
   AND (:text = '' OR instr(lower(body), :text) OR instr(lower(sender), :text))
 ORDER BY number DESC LIMIT :limit
-"""
-DEAD = "SELECT * FROM message INDEXED BY message_dead WHERE state = 'dead' ORDER BY number DESC LIMIT ?"
-UNFINISHED = """
-SELECT * FROM message INDEXED BY message_ready WHERE state = 'ready'
-UNION ALL
-SELECT * FROM message INDEXED BY message_claimed WHERE state = 'claimed'
-UNION ALL
-SELECT * FROM message INDEXED BY message_blocked WHERE state = 'blocked'
-ORDER BY number
-"""
-UNREAD = """
-SELECT * FROM message INDEXED BY message_unread
+""")
+TRAFFIC = messages("WHERE number < ? ORDER BY number DESC LIMIT ?")
+DEAD = messages("INDEXED BY message_dead WHERE state = 'dead' ORDER BY number DESC LIMIT ?")
+UNFINISHED = " UNION ALL ".join(
+    (
+        messages("INDEXED BY message_ready WHERE state = 'ready'"),
+        messages("INDEXED BY message_claimed WHERE state = 'claimed'"),
+        messages("INDEXED BY message_blocked WHERE state = 'blocked' ORDER BY number"),
+    )
+)
+UNREAD = messages("""
+INDEXED BY message_unread
 WHERE recipient = 'operator' AND read_at IS NULL AND state = 'ready' ORDER BY number DESC LIMIT ?
-"""
+""")
 OPEN_TURNS = "SELECT * FROM turn INDEXED BY turn_open WHERE ended_at IS NULL ORDER BY number"
-THREAD = """
-SELECT * FROM message WHERE id = :thread
-UNION ALL
-SELECT * FROM message INDEXED BY message_replies WHERE thread = :thread AND thread <> id
-ORDER BY number
-"""
+THREAD = " UNION ALL ".join(
+    (
+        messages("WHERE id = :thread"),
+        messages("INDEXED BY message_replies WHERE thread = :thread AND thread <> id ORDER BY number"),
+    )
+)
 STORY = """
 SELECT * FROM journal INDEXED BY journal_subject WHERE subject = ? AND type LIKE 'msg.%' ORDER BY seq
 """
@@ -70,8 +70,8 @@ def find(db: sqlite3.Connection, ref: str) -> sqlite3.Row | None:
     """The message with this id or number (`12` or `#12`)."""
     digits = ref.removeprefix("#")
     if digits.isascii() and digits.isdigit() and len(digits) <= DIGITS:
-        return _row(db.execute("SELECT * FROM message WHERE number = ?", (int(digits),)))
-    return _row(db.execute("SELECT * FROM message WHERE id = ?", (ref,)))
+        return _row(db.execute(BY_NUMBER, (int(digits),)))
+    return _row(db.execute(BY_ID, (ref,)))
 
 
 def _row(cursor: sqlite3.Cursor) -> sqlite3.Row | None:
@@ -108,8 +108,7 @@ def mailbox(db: sqlite3.Connection, recipient: str, search: Search) -> MailPage:
 
 def traffic(db: sqlite3.Connection, before: int | None, limit: int) -> MailPage:
     """A page of everybody's mail, newest first."""
-    sql = "SELECT * FROM message WHERE number < ? ORDER BY number DESC LIMIT ?"
-    return _page(db.execute(sql, (FAR if before is None else before, limit + 1)), limit)
+    return _page(db.execute(TRAFFIC, (FAR if before is None else before, limit + 1)), limit)
 
 
 def _page(rows: Iterable[sqlite3.Row], limit: int) -> MailPage:

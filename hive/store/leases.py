@@ -14,17 +14,21 @@ from hive.store.parking import is_halted
 from hive.store.transaction import Transaction
 from hive.store.verdicts import Change, Verdict, release_all, settle
 
+EXPIRED = rows.messages(
+    "INDEXED BY message_leased WHERE state = 'claimed' AND lease_ends_at IS NOT NULL AND lease_ends_at <= ?"
+)
+
 
 def lease(tx: Transaction, command: Lease) -> tuple[ClaimedMail, ...]:
     """Claim mail for a client, urgent first."""
-    rows.live_agent(tx, command.agent)
+    rows.check_live(tx, command.agent)
     if is_halted(tx, command.agent):
         return ()
     ends_at = tx.now + max(0.0, command.seconds)
     batch = claims.next_for_recv(tx, command.agent, max(1, command.limit))
     if batch:
         hear(tx, command.agent, max(row["hops"] for row in batch))
-    return tuple(claims.claim_for_client(tx, row, command.holder, ends_at) for row in batch)
+    return claims.claim_for_client(tx, batch, command.holder, ends_at)
 
 
 def extend_leases(tx: Transaction, command: ExtendLeases) -> int:
@@ -51,12 +55,7 @@ def release(tx: Transaction, command: Release) -> None:
 
 def expire_leases(tx: Transaction, command: ExpireLeases) -> int:  # noqa: ARG001 - all handlers look alike
     """Take back what leases past their end hold."""
-    held = tx.rows(
-        "SELECT number, claim FROM message INDEXED BY message_leased"
-        " WHERE state = 'claimed' AND lease_ends_at IS NOT NULL AND lease_ends_at <= ?",
-        tx.now,
-    )
-    return release_all(tx, held, "its lease ended before it was acknowledged")
+    return release_all(tx, tx.rows(EXPIRED, tx.now), "its lease ended before it was acknowledged")
 
 
 def _settle(tx: Transaction, command: Ack | Release, change: Change) -> None:
@@ -69,7 +68,7 @@ def _settle(tx: Transaction, command: Ack | Release, change: Change) -> None:
             f"You do not hold {row['id']} (any more): it is {row['state']}."
             " Call recv; what is still yours to handle comes again."
         )
-    settle(tx, row["number"], held, change)
+    settle(tx, row, change)
 
 
 def _leased(row: sqlite3.Row) -> int | None:

@@ -3,13 +3,12 @@
 The rule kept here: mail of provenance system never causes system mail, so no note can ever bounce.
 """
 
-import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from hive.protocol.mail import Kind, Provenance
 from hive.store.mailbox import Letter, post
-from hive.store.rows import is_live
+from hive.store.rows import Row, is_live
 from hive.store.texts import one_line
 from hive.store.transaction import Transaction
 
@@ -19,7 +18,7 @@ LISTED = 10
 WORDS = 60
 
 
-def tell_undelivered(tx: Transaction, dead: Iterable[sqlite3.Row], why: str) -> None:
+def tell_undelivered(tx: Transaction, dead: Iterable[Row], why: str) -> None:
     """Tell each agent whose mail became a dead letter, in one note."""
     for sender, mail in _by_sender(tx, dead).items():
         text = (
@@ -30,7 +29,7 @@ def tell_undelivered(tx: Transaction, dead: Iterable[sqlite3.Row], why: str) -> 
         _note(tx, sender, Kind.UNDELIVERED, text, mail)
 
 
-def tell_cancelled(tx: Transaction, agent: str, done: Iterable[sqlite3.Row]) -> None:
+def tell_cancelled(tx: Transaction, agent: str, done: Iterable[Row]) -> None:
     """Tell each agent whose mail was in a turn that a person cancelled, in one note."""
     others = (row for row in done if row["sender"] != agent)
     for sender, mail in _by_sender(tx, others).items():
@@ -47,16 +46,16 @@ def leave_restart_note(tx: Transaction, agent: str, text: str, *, wakes: bool) -
     post(tx, Letter(text, size, kind=Kind.RESTARTED, wakes=wakes), agent)
 
 
-def _by_sender(tx: Transaction, mail: Iterable[sqlite3.Row]) -> dict[str, list[sqlite3.Row]]:
+def _by_sender(tx: Transaction, mail: Iterable[Row]) -> dict[str, list[Row]]:
     """Messages by those of their senders that can be told."""
-    found: dict[str, list[sqlite3.Row]] = defaultdict(list)
+    found: dict[str, list[Row]] = defaultdict(list)
     for row in mail:
         if row["provenance"] != Provenance.SYSTEM and is_live(tx, row["sender"]):
             found[row["sender"]].append(row)
     return found
 
 
-def _list(mail: Sequence[sqlite3.Row]) -> str:
+def _list(mail: Sequence[Row]) -> str:
     names = [
         f"your message #{row['number']} ({row['id']}) to {row['recipient']}: {one_line(row['body'], WORDS)!r}"
         for row in mail[:LISTED]
@@ -65,7 +64,7 @@ def _list(mail: Sequence[sqlite3.Row]) -> str:
     return "; ".join(names + more)
 
 
-def _note(tx: Transaction, to: str, kind: Kind, text: str, about: Sequence[sqlite3.Row]) -> None:
+def _note(tx: Transaction, to: str, kind: Kind, text: str, about: Sequence[Row]) -> None:
     first = about[0]
     note = Letter(
         body=text,

@@ -34,10 +34,7 @@ def parked_of(row: sqlite3.Row) -> Parked:
 
 def is_halted(tx: Transaction, agent: str) -> bool:
     """Whether the operator has stopped all claims of an agent, by `recv` too."""
-    held = tx.row(
-        "SELECT 1 FROM park WHERE agent = ? AND reason IN (?, ?)", agent, Reason.PAUSED, Reason.STOPPED
-    )
-    return held is not None
+    return tx.row("SELECT 1 FROM park WHERE agent = ? AND reason IN ('paused', 'stopped')", agent) is not None
 
 
 def set_reason(

@@ -55,15 +55,18 @@ def free(tx: Transaction) -> int:
     return max(0, tx.limits.max_running_turns - (0 if running is None else int(running["n"])))
 
 
-def are_enough(tx: Transaction, free: int) -> bool:
-    """Whether all who might want a slot can have one, so that nobody need stand in line.
+def always_suffice(tx: Transaction) -> bool:
+    """Whether there is one for every agent there ever was, so that nobody ever stands in line."""
+    one_too_many = tx.row("SELECT 1 FROM agent LIMIT 1 OFFSET ?", tx.limits.max_running_turns)
+    return one_too_many is None
 
-    Asked in the cheapest way first; an agent that could not begin anyway only makes the answer "no".
+
+def suffice_now(tx: Transaction, free: int) -> bool:
+    """Whether all who want a slot now can have one.
+
+    An agent that could not begin anyway only makes the answer "no", and then the line is looked at.
     """
-    if free <= 0:
-        return False
-    agents = tx.row("SELECT count(*) <= ? AS few FROM agent", free)
-    few = agents if agents is not None and agents["few"] else tx.row(FEW, free)
+    few = tx.row(FEW, free) if free > 0 else None
     return few is not None and bool(few["few"])
 
 
@@ -74,7 +77,7 @@ def line(tx: Transaction, length: int) -> tuple[str, ...]:
 
 def offer(tx: Transaction) -> None:
     """Tell those that wait for a slot and may have one now; called whenever the line may have moved."""
-    waiting = {row["agent"] for row in tx.rows("SELECT agent FROM park WHERE reason = ?", Reason.SLOT)}
+    waiting = {row["agent"] for row in tx.rows("SELECT agent FROM park WHERE reason = 'slot'")}
     if not waiting:
         return
     for name in line(tx, free(tx)):

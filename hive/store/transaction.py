@@ -46,6 +46,10 @@ class Transaction:
         """Run one statement."""
         return self.db.execute(sql, parameters)
 
+    def many(self, sql: str, parameters: Sequence[Sequence[Parameter]]) -> int:
+        """Run one statement for each row of parameters; answers how many rows it changed in all."""
+        return self.db.executemany(sql, parameters).rowcount
+
     def row(self, sql: str, *parameters: Parameter) -> sqlite3.Row | None:
         """The first row of a query, or None."""
         found: sqlite3.Row | None = self.db.execute(sql, parameters).fetchone()

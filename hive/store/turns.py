@@ -20,10 +20,11 @@ from hive.protocol.commands import (
     Withdraw,
 )
 from hive.protocol.mail import ClaimedMail
+from hive.protocol.names import NAME
 from hive.protocol.outcome import Outcome
 from hive.protocol.parking import EXITS, Parked, Reason
 from hive.store import claims, rows, slots
-from hive.store.endings import end
+from hive.store.endings import end, held_by, see
 from hive.store.notes import leave_restart_note
 from hive.store.parking import in_force, is_halted, lift_reason, set_reason
 from hive.store.texts import mended
@@ -34,13 +35,22 @@ LOOK_AGAIN_SECONDS = 1.0
 """How soon somebody looks again who may not begin though a slot is free, because others come first."""
 
 
+SITUATION = """
+SELECT batch_limit, failures,
+  EXISTS (SELECT 1 FROM park WHERE park.agent = agent.name) AS parked,
+  (SELECT number FROM turn INDEXED BY turn_open
+   WHERE turn.agent = agent.name AND ended_at IS NULL) AS open_turn
+FROM agent WHERE name = ? AND removed_at IS NULL
+"""
+
+
 def begin_turn(tx: Transaction, command: BeginTurn) -> TurnBegun | NotBegun:
     """Open a turn with its mail, or say why not."""
-    agent = rows.agent_row(tx, command.agent)
-    if agent is None or agent["removed_at"] is not None:
+    agent = tx.row(SITUATION, command.agent) if NAME.match(command.agent) else None
+    if agent is None:
         return NotBegun(f"there is no agent {command.agent[:40]!r} (any more)")
-    parked = in_force(tx, command.agent)
-    if obstacle := _obstacle(tx, command.agent, parked):
+    parked = in_force(tx, command.agent) if agent["parked"] else ()
+    if obstacle := _obstacle(agent["open_turn"], parked):
         return obstacle
     limit = max(1, min(command.messages, agent["batch_limit"]))
     batch = claims.next_for_turn(
@@ -61,13 +71,12 @@ def is_alone(limit: int, failures: int) -> bool:
     return limit == 1 and failures > 0
 
 
-def _obstacle(tx: Transaction, agent: str, parked: Iterable[Parked]) -> NotBegun | None:
+def _obstacle(turn: int | None, parked: Iterable[Parked]) -> NotBegun | None:
     held = [one for one in parked if one.reason is not Reason.SLOT]
     if held:
         ends = [one.until for one in held if one.until is not None]
         return NotBegun("; ".join(map(_words, held)), min(ends, default=None))
-    turn = rows.open_turn_of(tx, agent)
-    return None if turn is None else NotBegun(f"turn {turn['number']} is still open")
+    return None if turn is None else NotBegun(f"turn {turn} is still open")
 
 
 def _words(parked: Parked) -> str:
@@ -76,8 +85,10 @@ def _words(parked: Parked) -> str:
 
 
 def _no_slot(tx: Transaction, agent: str) -> NotBegun | None:
+    if slots.always_suffice(tx):
+        return None
     free = slots.free(tx)
-    if slots.are_enough(tx, free) or agent in slots.line(tx, free):
+    if slots.suffice_now(tx, free) or agent in slots.line(tx, free):
         return None
     running = tx.limits.max_running_turns - free
     set_reason(tx, agent, Reason.SLOT, detail=f"{tx.limits.max_running_turns} turns may run at a time")
@@ -101,7 +112,7 @@ def _begin(tx: Transaction, command: BeginTurn, batch: list[sqlite3.Row]) -> Tur
         hops=hops,
         incarnation=command.incarnation,
     )
-    held = tuple(claims.claim_for_turn(tx, row, turn) for row in batch)
+    held = claims.claim_for_turn(tx, batch, turn)
     return TurnBegun(turn, command.agent, held, claims.deliverable(tx, command.agent), hops)
 
 
@@ -117,7 +128,7 @@ def claim_into_turn(tx: Transaction, command: ClaimIntoTurn) -> tuple[ClaimedMai
     if batch:
         hops = max(row["hops"] for row in batch)
         tx.execute("UPDATE turn SET hops = max(hops, ?) WHERE number = ?", hops, command.turn)
-    return tuple(claims.claim_for_turn(tx, row, command.turn) for row in batch)
+    return claims.claim_for_turn(tx, batch, command.turn)
 
 
 def open_turn(tx: Transaction, number: int) -> sqlite3.Row | None:
@@ -128,30 +139,16 @@ def open_turn(tx: Transaction, number: int) -> sqlite3.Row | None:
 def mark_seen(tx: Transaction, command: MarkSeen) -> None:
     """Note the evidence that the model was given these messages."""
     if open_turn(tx, command.turn) is not None:
-        _mark(tx, command.turn, command.messages)
-
-
-def _mark(tx: Transaction, turn: int, messages: Iterable[int]) -> None:
-    for number in messages:
-        marked = tx.execute(
-            "UPDATE turn_message SET seen = 1"
-            " WHERE turn = ? AND message = ? AND seen = 0 AND verdict IS NULL",
-            *(turn, number),
-        )
-        if marked.rowcount:
-            rows.record(tx, "msg.seen", rows.message(tx, str(number)))
+        see(tx, command.turn, held_by(tx, command.turn), command.messages)
 
 
 def withdraw(tx: Transaction, command: Withdraw) -> None:
     """Give back what was claimed into a turn and never shown."""
     if open_turn(tx, command.turn) is None:
         return
-    for number in command.messages:
-        held = tx.rows(
-            "SELECT message AS number, claim FROM turn_message WHERE turn = ? AND message = ? AND seen = 0",
-            *(command.turn, number),
-        )
-        release_all(tx, held, "withdrawn: it was not shown to the model")
+    unseen = {row["number"]: row for row in held_by(tx, command.turn) if not row["seen"]}
+    back = [unseen[number] for number in command.messages if number in unseen]
+    release_all(tx, back, "withdrawn: it was not shown to the model")
 
 
 def end_turn(tx: Transaction, command: EndTurn) -> None:
@@ -159,7 +156,6 @@ def end_turn(tx: Transaction, command: EndTurn) -> None:
     turn = open_turn(tx, command.turn)
     if turn is None:
         return
-    _mark(tx, command.turn, command.seen)
     # Interrupted: the box that the same person stopped was gone before the backend could be asked.
     if turn["stop_requested"] == "requeue" and command.outcome in (Outcome.CANCELLED, Outcome.INTERRUPTED):
         command = evolve(command, outcome=Outcome.REQUEUED)

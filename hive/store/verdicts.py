@@ -12,7 +12,7 @@ from attrs import frozen
 
 from hive.protocol.mail import State
 from hive.store.guard import hear
-from hive.store.rows import Counter, count, record
+from hive.store.rows import Counter, Row, changed, count, record
 from hive.store.transaction import Transaction
 
 
@@ -47,19 +47,30 @@ class Change:
 
 SETTLE = """
 UPDATE message SET state = ?3, claim = NULL, lease_ends_at = NULL, why = ?4,
-  attempts = attempts + ?5, interruptions = interruptions + ?6,
+  attempts = ?5, interruptions = ?6,
   ready_at = CASE ?3 WHEN 'ready' THEN ?7 ELSE ready_at END,
   settled_at = CASE ?3 WHEN 'ready' THEN NULL ELSE ?7 END
-WHERE number = ?1 AND state = 'claimed' AND claim = ?2 RETURNING *
+WHERE number = ?1 AND state = 'claimed' AND claim = ?2
 """
 
 
-def settle(tx: Transaction, number: int, claim: int, change: Change) -> sqlite3.Row | None:
-    """Give a claim its verdict.  Answers the message's new row, or None where the claim no longer held."""
-    state = STATES[change.verdict]
-    charged = (change.attempts, change.interruptions)
-    row = tx.row(SETTLE, number, claim, state.value, change.why, *charged, tx.now)
-    if row is None:
+def settle(tx: Transaction, row: Row, change: Change) -> Row | None:
+    """Give the claim in a message's row its verdict.
+
+    The row has been read in this transaction.  Answers it as it is now, or None where nobody holds it.
+    """
+    number, claim = row["number"], row["claim"]
+    after = changed(
+        row,
+        state=STATES[change.verdict].value,
+        claim=None,
+        lease_ends_at=None,
+        why=change.why,
+        attempts=row["attempts"] + change.attempts,
+        interruptions=row["interruptions"] + change.interruptions,
+    )
+    columns = (after[name] for name in ("state", "why", "attempts", "interruptions"))
+    if not tx.execute(SETTLE, number, claim, *columns, tx.now).rowcount:
         return None
     tx.execute("UPDATE claim SET ends_at = ? WHERE number = ?", tx.now, claim)
     if row["turn"] is None:
@@ -69,11 +80,11 @@ def settle(tx: Transaction, number: int, claim: int, change: Change) -> sqlite3.
             "UPDATE turn_message SET verdict = ? WHERE turn = ? AND message = ? AND claim = ?",
             *(change.verdict.value, row["turn"], number, claim),
         )
-    _written_down(tx, row, change)
-    return row
+    _written_down(tx, after, change)
+    return after
 
 
-def _written_down(tx: Transaction, row: sqlite3.Row, change: Change) -> None:
+def _written_down(tx: Transaction, row: Row, change: Change) -> None:
     if change.verdict in COUNTED:
         count(tx, row["recipient"], COUNTED[change.verdict])
     extra = {} if change.error is None else {"error": change.error}
@@ -104,7 +115,7 @@ def finish_unclaimed(tx: Transaction, number: int, why: str) -> sqlite3.Row | No
     return row
 
 
-def release_all(tx: Transaction, held: Iterable[sqlite3.Row], why: str) -> int:
+def release_all(tx: Transaction, held: Iterable[Row], why: str) -> int:
     """Give claimed messages back, uncharged.  Answers how many still were theirs to give."""
     change = Change(Verdict.RELEASED, why)
-    return sum(settle(tx, row["number"], row["claim"], change) is not None for row in held)
+    return sum(settle(tx, row, change) is not None for row in held)

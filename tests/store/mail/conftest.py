@@ -28,7 +28,7 @@ from hive.protocol.views import JournalRow, Violation
 from hive.store import invariants
 from hive.store.handlers import HANDLERS
 from hive.store.parking import reasons
-from hive.store.rows import mail_of, message
+from hive.store.rows import mail_of, message, messages
 from hive.store.schema import migrations
 from hive.store.transaction import Transaction
 
@@ -127,7 +127,7 @@ class Desk:
 
     def box(self, recipient: str) -> tuple[Mail, ...]:
         """Everything ever accepted for somebody, oldest first."""
-        found = self.db.execute("SELECT * FROM message WHERE recipient = ? ORDER BY number", (recipient,))
+        found = self.db.execute(messages("WHERE recipient = ? ORDER BY number"), (recipient,))
         return tuple(mail_of(row) for row in found.fetchall())
 
     def bodies(self, mail: Sequence[ClaimedMail]) -> list[str]:

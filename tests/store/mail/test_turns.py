@@ -347,7 +347,7 @@ def test_nobody_passes_the_line_where_it_would_have_to_be_asked(desk: "Desk", se
         desk.send("operator", chance.choice(names), not_before=chance.choice([None, desk.now + 9]))
     for name in chance.sample(names, 2):
         desk.do(Pause(name))
-    enough = [free for free in range(5) if slots.are_enough(desk.tx(), free)]
+    enough = [free for free in range(5) if slots.suffice_now(desk.tx(), free)]
     line = slots.line(desk.tx(), 10)
     assert enough == list(range(min(enough), 5)), "who has enough has enough with more"
     assert min(enough) in range(max(1, len(line)), len(names) + 1)
