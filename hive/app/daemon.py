@@ -4,6 +4,7 @@ The rule kept here: what went wrong is one sentence and an exit status; a stack 
 hive itself.
 """
 
+import gc
 import os
 import signal
 import subprocess
@@ -97,14 +98,18 @@ async def under_signals(serve: Callable[[Heed], Awaitable[int]], voice: Voice) -
     `serve` hands the hive over as soon as it runs.  Raises what kept it from running.
     """
     status, refusal = IMPATIENT, None
+
+    def heed(running: Running) -> None:
+        nursery.start_soon(obey, received, running, impatience)
+        # What the start has made stays.  To look for garbage among it takes a tenth of a second, unserved.
+        gc.freeze()
+
     with trio.open_signal_receiver(*SIGNALS) as received:
         # Around everything that shuts down, which is when the second signal comes.
         async with trio.open_nursery() as nursery:
             with trio.CancelScope() as impatience:
                 try:
-                    status = await serve(
-                        lambda running: nursery.start_soon(obey, received, running, impatience)
-                    )
+                    status = await serve(heed)
                 except (HiveRefusal, HiveError, OSError) as error:
                     refusal = error
             nursery.cancel_scope.cancel(reason="it has stopped")
