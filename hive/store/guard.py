@@ -88,16 +88,17 @@ def _written(tx: Transaction, one: str, other: str) -> int:
     return _exchanged(tx, one, other, max(begun, *inputs))
 
 
+EXCHANGED = """
+SELECT
+  (SELECT count(*) FROM message INDEXED BY message_sender
+   WHERE sender = ?1 AND recipient = ?2 AND created_at > ?3 AND provenance IN ('agent', 'outside'))
++ (SELECT count(*) FROM message INDEXED BY message_sender
+   WHERE sender = ?2 AND recipient = ?1 AND created_at > ?3 AND provenance IN ('agent', 'outside')) AS n
+"""
+
+
 def _exchanged(tx: Transaction, one: str, other: str, since: float) -> int:
-    return _count(tx, one, other, since) + _count(tx, other, one, since)
-
-
-def _count(tx: Transaction, sender: str, recipient: str, since: float) -> int:
-    row = tx.row(
-        "SELECT count(*) AS n FROM message INDEXED BY message_sender"
-        " WHERE sender = ? AND recipient = ? AND created_at > ? AND provenance IN ('agent', 'outside')",
-        *(sender, recipient, since),
-    )
+    row = tx.row(EXCHANGED, one, other, since)
     return 0 if row is None else int(row["n"])
 
 

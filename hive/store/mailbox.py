@@ -5,6 +5,7 @@ nobody has claimed them, so that repeating them costs nothing.
 """
 
 import sqlite3
+from functools import cache
 
 from attrs import frozen
 
@@ -87,13 +88,17 @@ def _insert(tx: Transaction, letter: Letter, to: str, blocked: str | None) -> Po
         "ready_at": tx.now,
         "why": blocked,
     }
-    sql = f"INSERT INTO message ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608 - our own names
-    number = tx.execute(sql, *columns.values()).lastrowid
+    number = tx.execute(_insertion(*columns), *columns.values()).lastrowid
     assert number is not None
     # What the table itself would answer, without asking it: a third of the insertion's time.
     row = {**columns, "number": number, "attempts": 0, "turn": None}
     record(tx, "msg.sent", row, **_sent_fields(row))
     return Posted(number, identity, blocked)
+
+
+@cache
+def _insertion(*columns: str) -> str:
+    return f"INSERT INTO message ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608 - our own names
 
 
 def _unclaimed(tx: Transaction, letter: Letter, to: str) -> sqlite3.Row | None:

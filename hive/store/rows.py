@@ -57,6 +57,9 @@ def messages(where: str, *more: str) -> str:
 BY_NUMBER = messages("WHERE number = ?")
 BY_ID = messages("WHERE id = ?")
 
+TURN = "SELECT number, agent, boot, incarnation, stop_requested, hops FROM turn"
+"""What changes of a turn depend on, without its texts."""
+
 Row: TypeAlias = sqlite3.Row | Mapping[str, Any]
 """A row of the message table, as it was read or as it was written."""
 
@@ -169,7 +172,7 @@ def whom_there_is(tx: Transaction) -> str:
 
 def open_turn_of(tx: Transaction, agent: str) -> sqlite3.Row | None:
     """The open turn of an agent, of whatever boot."""
-    return tx.row("SELECT * FROM turn INDEXED BY turn_open WHERE agent = ? AND ended_at IS NULL", agent)
+    return tx.row(f"{TURN} INDEXED BY turn_open WHERE agent = ? AND ended_at IS NULL", agent)
 
 
 def record(tx: Transaction, type_: str, row: Row, **data: object) -> None:

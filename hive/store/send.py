@@ -10,7 +10,7 @@ from attrs import frozen
 from hive.protocol.commands import Send
 from hive.protocol.errors import Forbidden, HiveRefusal, Malformed, NotFound, Refused
 from hive.protocol.mail import Accepted, Kind, NotAccepted, Priority, SendAnswer, Standing
-from hive.protocol.names import EVERYONE, MANAGER, OPERATOR, SYSTEM
+from hive.protocol.names import EVERYONE, MANAGER, NAME, OPERATOR, SYSTEM
 from hive.store import rows
 from hive.store.attachments import check_body, keep_body
 from hive.store.guard import TRUSTED, hops_of, why_blocked
@@ -27,7 +27,7 @@ def send(tx: Transaction, command: Send) -> SendAnswer:
     size = _check(tx, command)
     letter = _letter(tx, command, size)
     if command.to != EVERYONE:
-        return SendAnswer((_deliver(tx, command, letter, recipient(tx, command.to)),))
+        return SendAnswer((_deliver(tx, command, letter, _named(tx, command.to)),))
     accepted: list[Accepted] = []
     refused: list[NotAccepted] = []
     for name in rows.live_names(tx):
@@ -41,16 +41,17 @@ def send(tx: Transaction, command: Send) -> SendAnswer:
 
 def recipient(tx: Transaction, to: str) -> str:
     """The mailbox that `to` names; `NotFound` where there is none."""
-    if to == OPERATOR:
-        return OPERATOR
-    if to == MANAGER:
-        name = rows.manager_name(tx)
-        if name is None:
-            raise NotFound(f"This hive has no manager. {rows.whom_there_is(tx)}")
-        return name
-    if not rows.is_live(tx, to):
-        raise rows.no_such_recipient(tx, to)
-    return to
+    return _addressee(tx, _named(tx, to)).name
+
+
+def _named(tx: Transaction, to: str) -> str:
+    """The name that `to` stands for; whether somebody bears it is not asked yet."""
+    if to != MANAGER:
+        return to
+    name = rows.manager_name(tx)
+    if name is None:
+        raise NotFound(f"This hive has no manager. {rows.whom_there_is(tx)}")
+    return name
 
 
 def _check(tx: Transaction, command: Send) -> int:
@@ -104,7 +105,7 @@ SELECT coalesce(
     (SELECT accepted - removed - done - dead FROM tally WHERE tally.agent = agent.name), 0) AS ahead,
   EXISTS (SELECT 1 FROM turn INDEXED BY turn_open WHERE turn.agent = agent.name AND ended_at IS NULL) AS busy,
   EXISTS (SELECT 1 FROM park WHERE park.agent = agent.name) AS parked
-FROM agent WHERE name = ?
+FROM agent WHERE name = ? AND removed_at IS NULL
 """
 """One statement: a send is mostly made of what its statements cost."""
 
@@ -121,9 +122,11 @@ class _Addressee:
 
 
 def _addressee(tx: Transaction, name: str) -> _Addressee:
-    row = None if name == OPERATOR else tx.row(ADDRESSEE, name)
-    if row is None:
+    if name == OPERATOR:
         return _Addressee(name, rows.unfinished(tx, name))
+    row = tx.row(ADDRESSEE, name) if NAME.match(name) else None
+    if row is None:
+        raise rows.no_such_recipient(tx, name)
     return _Addressee(name, row["ahead"], bool(row["busy"]), bool(row["parked"]))
 
 

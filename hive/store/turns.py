@@ -133,7 +133,7 @@ def claim_into_turn(tx: Transaction, command: ClaimIntoTurn) -> tuple[ClaimedMai
 
 def open_turn(tx: Transaction, number: int) -> sqlite3.Row | None:
     """The turn of this number if it is open and of this boot."""
-    return tx.row("SELECT * FROM turn WHERE number = ? AND ended_at IS NULL AND boot = ?", number, tx.boot)
+    return tx.row(f"{rows.TURN} WHERE number = ? AND ended_at IS NULL AND boot = ?", number, tx.boot)
 
 
 def mark_seen(tx: Transaction, command: MarkSeen) -> None:
