@@ -116,12 +116,13 @@ def append_stream(tx: Transaction, command: AppendStream) -> None:
     if agent is None:
         return
     first = agent["stream_head"] + 1
-    for n, row in enumerate(command.rows, first):
-        view = StreamView(n, command.turn, tx.now, row.kind, row.data)
-        tx.execute(
-            "INSERT INTO stream (agent, n, turn, at, kind, data) VALUES (?, ?, ?, ?, ?, ?)",
-            *(command.agent, n, command.turn, tx.now, row.kind, json.dumps(row.data)),
-        )
-        tx.stream_rows.append((command.agent, view))
-    head = first + len(command.rows) - 1
+    views = [
+        StreamView(n, command.turn, tx.now, row.kind, row.data) for n, row in enumerate(command.rows, first)
+    ]
+    tx.many(
+        "INSERT INTO stream (agent, n, turn, at, kind, data) VALUES (?, ?, ?, ?, ?, ?)",
+        [(command.agent, one.n, one.turn, one.at, one.kind, json.dumps(one.data)) for one in views],
+    )
+    tx.stream_rows.extend((command.agent, one) for one in views)
+    head = first + len(views) - 1
     tx.execute("UPDATE agent SET stream_head = ? WHERE name = ?", head, command.agent)
