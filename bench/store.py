@@ -5,7 +5,8 @@ for instance: python -m bench.store /var/tmp 10000,1000000
 A cycle is what hive does with a message, each step journalled and confirmed: a synced `Send`, and then a
 `Lease` and an `Ack` as an agent's own client does, or a `BeginTurn` and an `EndTurn` as a harness does.
 Absolute numbers depend on the machine, its disk and its neighbours; trust the ratios.  The floors are bare
-SQLite: one row and one index, nothing journalled, no savepoints, no threads.
+SQLite: one row and one index, nothing journalled, no savepoints, no threads.  What a command costs is
+processor time, which leaves the neighbours out; its floor is bare SQLite with the rows and indexes of a send.
 """
 
 import os
@@ -15,9 +16,11 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import TypeVar, cast
 
 import trio
 
@@ -25,14 +28,20 @@ from hive.protocol.commands import Ack, AddAgent, BeginTurn, Command, EndTurn, L
 from hive.protocol.limits import Limits
 from hive.protocol.mail import Provenance
 from hive.protocol.outcome import Outcome
-from hive.store.batch import Asked, Committed
+from hive.store.batch import Answer, Asked, Committed
 from hive.store.ids import time_ordered
 from hive.store.sqlite import SqliteStore, open_store
+
+T = TypeVar("T")
 
 BODY = "x" * 400
 NO_BOUNDS = Limits(max_running_turns=10_000, mailbox_messages=10**9)
 POINTS = 300
 """Single operations measured for each size of the history."""
+
+GROUP = 100
+ROUNDS = 30
+"""Commands to a transaction and transactions, where processor time is measured."""
 
 WEEK_SECONDS = 7 * 24 * 3600.0
 BOXES = 1_000
@@ -54,6 +63,7 @@ def main(folder: str | None = None, sizes: str = "10000,100000") -> None:
         for name, handle in (("lease, ack", by_lease), ("begin, end turn", by_turn)):
             for agents, floor in ((1, cycle), (10, grouped / 3), (100, grouped / 3)):
                 line(f"send, {name}/s, {agents} agents", trio.run(cycles, root, agents, handle), floor)
+        costs(root)
         flush, latencies = fsync(root), trio.run(wakes, root)
         wake, late = (percentile(latencies, share) * MICROSECONDS for share in (0.5, 0.99))
         print(f"\nidle wake, send to held: p50 {wake:.0f} us, p99 {late:.0f} us;", end=" ")
@@ -151,6 +161,34 @@ def floor_cycles(root: Path) -> float:
         return rounds / (time.perf_counter() - begun)
 
 
+MESSAGE = """
+INSERT INTO message (id, recipient, thread, created_at, ready_at, sender, kind, body, size, state, provenance)
+VALUES (?1, ?4, ?1, ?2, ?2, 'operator', 'message', ?3, 400, 'ready', 'operator')
+"""
+TALLY = """
+INSERT INTO tally (agent, accepted) VALUES (?, 1) ON CONFLICT (agent) DO UPDATE SET accepted = accepted + 1
+"""
+JOURNAL = "INSERT INTO journal (boot, at, type, agent, subject, data) VALUES (1, ?2, 'msg.sent', ?4, ?1, ?3)"
+
+
+def floor_rows(root: Path) -> float:
+    """Microseconds of processor for what one send writes, with a hundred to a commit; median."""
+    new_id, taken = time_ordered(time.time, random.Random(0)), []
+    with open_store(root / f"rows-{time.monotonic_ns()}", inline=True) as store:
+        db = store._committer.db  # noqa: SLF001
+        for _ in range(ROUNDS):
+            begun = time.thread_time()
+            db.execute("BEGIN IMMEDIATE")
+            for n in range(GROUP):
+                written = (new_id("m"), time.time(), BODY, f"a{n}")
+                db.execute(MESSAGE, written)
+                db.execute(TALLY, written[-1:])
+                db.execute(JOURNAL, written)
+            db.execute("COMMIT")
+            taken.append((time.thread_time() - begun) / GROUP)
+    return statistics.median(taken) * MICROSECONDS
+
+
 # --- hive ----------------------------------------------------------------------------------------
 
 
@@ -203,9 +241,8 @@ async def by_turn(store: SqliteStore, name: str) -> int:
     begun = await store.submit(BeginTurn(name, 1, messages=1)).outcome()
     if not isinstance(begun, TurnBegun):
         return 0
-    numbers = tuple(one.mail.number for one in begun.messages)
-    await store.submit(EndTurn(begun.turn, Outcome.OK, seen=numbers)).outcome()
-    return len(numbers)
+    await store.submit(ended(begun)).outcome()
+    return len(begun.messages)
 
 
 async def cycles(root: Path, agents: int, handle: Callable[[SqliteStore, str], Awaitable[int]]) -> float:
@@ -259,6 +296,42 @@ async def wakes(root: Path) -> list[float]:
                 store.submit(a_send(0))
                 await got.wait()
     return taken
+
+
+def costs(root: Path) -> None:
+    """Processor time of each kind of command, with a hundred of them to a transaction."""
+    taken: dict[str, list[float]] = defaultdict(list)
+    with open_store(root / "costs", limits=NO_BOUNDS, inline=True) as store:
+        store.recover("bench")
+        perform(store, *[AddAgent(f"a{n}") for n in range(GROUP)])
+
+        def ask(name: str, commands: Iterable[Command[T]]) -> list[T]:
+            asked, begun = list(commands), time.thread_time()
+            outcomes = perform(store, *asked).outcomes
+            taken[name].append((time.thread_time() - begun) / len(asked))
+            return [cast("T", one.value) for one in outcomes if isinstance(one, Answer)]
+
+        for _ in range(ROUNDS):
+            ask("Send of the operator", (a_send(n) for n in range(GROUP)))
+            turns = ask("BeginTurn", (BeginTurn(f"a{n}", 1) for n in range(GROUP)))
+            ask("EndTurn", (ended(turn) for turn in turns if isinstance(turn, TurnBegun)))
+            ask("Send of an agent", (a_letter(n) for n in range(GROUP)))
+            held = ask("Lease", (Lease(f"a{n}", "bench") for n in range(GROUP)))
+            ask("Ack", (Ack(one.mail.recipient, one.mail.id) for (one,) in held))
+    print(f"\nprocessor, us: what a send writes, by SQLite alone {floor_rows(root):.0f}", end="")
+    for name, times in taken.items():
+        print(f"; {name} {statistics.median(times) * MICROSECONDS:.0f}", end="")
+    print()
+
+
+def a_letter(box: int) -> Send:
+    """One message of an agent to the next."""
+    return Send(f"a{box}", f"a{(box + 1) % GROUP}", BODY, Provenance.AGENT)
+
+
+def ended(turn: TurnBegun) -> EndTurn:
+    """A good end of a turn that was seen to be given its mail."""
+    return EndTurn(turn.turn, Outcome.OK, seen=tuple(one.mail.number for one in turn.messages))
 
 
 # --- history -------------------------------------------------------------------------------------
