@@ -3,6 +3,7 @@
 import sqlite3
 
 import pytest
+from attrs import fields_dict
 
 from hive.protocol.commands import (
     AddAgent,
@@ -22,11 +23,11 @@ from hive.protocol.commands import (
     StreamRow,
     Usage,
 )
-from hive.protocol.mail import Provenance, State
+from hive.protocol.mail import Mail, Priority, Provenance, State
 from hive.protocol.outcome import Outcome
 from hive.protocol.parking import Reason
 from hive.protocol.views import Counts, Head, Identity, Process
-from hive.store import audit, figures, history, invariants, reader
+from hive.store import audit, figures, history, invariants, reader, rows
 from hive.store.sqlite import open_reader
 from hive.testing.desk import Desk
 
@@ -341,3 +342,19 @@ def _bounded(step: str) -> bool:
     small = ("message_ready", "message_claimed", "message_blocked", "message_done", "message_dead")
     few = ("message_unread", "message_leased", "turn_open")
     return any(name in step for name in (*small, *few)) or step.startswith(FEW_ROWS)
+
+
+def test_a_message_is_read_with_every_column_it_has(desk: Desk) -> None:
+    """Columns are listed to be read by their places; a new one is not to be forgotten."""
+    table = desk.reader._db.execute("PRAGMA table_info(message)").fetchall()
+    assert sorted(rows.COLUMNS) == sorted(column["name"] for column in table)
+
+
+def test_each_field_of_a_message_is_read_from_the_column_of_its_name(desk: Desk) -> None:
+    """By places, which nothing but this compares with names."""
+    sent = desk.send("iris", "a word")
+    row = desk.reader._db.execute("SELECT * FROM message").fetchone()
+    mail = desk.reader.mail(sent)
+    assert mail is not None
+    for field in fields_dict(Mail):
+        assert getattr(mail, field) == (Priority.NORMAL if field == "priority" else row[field])

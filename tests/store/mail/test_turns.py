@@ -226,7 +226,7 @@ def test_what_was_given_back_is_not_given_back_again(desk: "Desk") -> None:
     """Not even where somebody else holds it meanwhile: the old claim is void."""
     desk.send("operator", "iris")
     begun = desk.begin("iris")
-    desk.do(Withdraw(begun.turn, (1,)))
+    desk.do(Withdraw(begun.turn, (1, 1)))
     desk.do(Withdraw(begun.turn, (1,)))
     assert len(desk.rows("msg.released")) == 1
     desk.do(Lease("iris", "client"))
@@ -351,6 +351,16 @@ def test_nobody_passes_the_line_where_it_would_have_to_be_asked(desk: "Desk", se
     line = slots.line(desk.tx(), 10)
     assert enough == list(range(min(enough), 5)), "who has enough has enough with more"
     assert min(enough) in range(max(1, len(line)), len(names) + 1)
+
+
+def test_slots_suffice_for_ever_where_there_is_one_for_each_agent(desk: "Desk") -> None:
+    """Removed ones count too: that is asked more quickly, and only makes somebody look at the line."""
+    desk.do(RemoveAgent("rose"))
+    suffice = []
+    for most in range(1, 5):
+        desk.adjust(max_running_turns=most)
+        suffice.append(slots.always_suffice(desk.tx()))
+    assert suffice == [False, False, True, True]
 
 
 def test_who_waited_for_a_slot_no_longer_says_so_once_more_turns_may_run(desk: "Desk") -> None:
