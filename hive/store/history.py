@@ -145,7 +145,7 @@ def is_party_to(db: sqlite3.Connection, sha256: str, identity: str) -> bool:
 def turn_of(db: sqlite3.Connection, row: sqlite3.Row) -> TurnView:
     """A row of the turn table, with the messages it held that are still there."""
     messages = tuple(held["id"] for held in db.execute(HELD, (row["number"],)))
-    return TurnView(**{key: row[key] for key in row.keys()}, messages=messages)  # noqa: SIM118 - a Row yields values
+    return TurnView(**dict(zip(row.keys(), row, strict=True)), messages=messages)
 
 
 def turns(db: sqlite3.Connection, agent: str | None, limit: int) -> tuple[TurnView, ...]:

@@ -36,6 +36,14 @@ from hive.store.once import answer_of
 from hive.store.parking import parked_of
 from hive.store.rows import mail_of, settings_of
 
+AGENT = """
+SELECT agent.*, coalesce(tally.done, 0) AS done, coalesce(tally.dead, 0) AS dead,
+  (SELECT count(*) FROM message INDEXED BY message_claimed
+   WHERE recipient = agent.name AND state = 'claimed') AS claimed,
+  (SELECT count(*) FROM message INDEXED BY message_blocked
+   WHERE recipient = agent.name AND state = 'blocked') AS blocked
+FROM agent LEFT JOIN tally ON tally.agent = agent.name
+"""
 DELIVERABLE = """
 SELECT count(*) AS ready,
   coalesce(sum(wakes AND coalesce(not_before, 0) <= :now), 0) AS deliverable,
@@ -43,8 +51,6 @@ SELECT count(*) AS ready,
   min(iif(wakes AND not_before > :now, not_before, NULL)) AS next_due
 FROM message INDEXED BY message_ready WHERE recipient = :agent AND state = 'ready'
 """
-CLAIMED = "SELECT count(*) FROM message INDEXED BY message_claimed WHERE recipient = ? AND state = 'claimed'"
-BLOCKED = "SELECT count(*) FROM message INDEXED BY message_blocked WHERE recipient = ? AND state = 'blocked'"
 UNREAD = """
 SELECT count(*) FROM message INDEXED BY message_unread
 WHERE recipient = 'operator' AND read_at IS NULL AND state = 'ready'
@@ -105,13 +111,13 @@ class SqliteReader:
     def agents(self) -> tuple[AgentView, ...]:
         """Every agent that has not been removed, by name."""
         with self.moment():
-            rows = self._rows("SELECT * FROM agent WHERE removed_at IS NULL ORDER BY name")
+            rows = self._rows(f"{AGENT} WHERE removed_at IS NULL ORDER BY name")
             return tuple(self._agent(row) for row in rows)
 
     def agent(self, name: str) -> AgentView | None:
         """One agent, removed or not."""
         with self.moment():
-            row = self._row("SELECT * FROM agent WHERE name = ?", name)
+            row = self._row(f"{AGENT} WHERE name = ?", name)
             return None if row is None else self._agent(row)
 
     def manager(self) -> str | None:
@@ -130,7 +136,6 @@ class SqliteReader:
         name, now = row["name"], self._wall()
         parked = self._parked(name, now)
         mail = self._db.execute(DELIVERABLE, {"agent": name, "now": now}).fetchone()
-        tally = self._row("SELECT done, dead FROM tally WHERE agent = ?", name)
         return AgentView(
             name=name,
             settings=settings_of(row["settings"]),
@@ -145,10 +150,10 @@ class SqliteReader:
             deliverable_since=mail["since"],
             next_due=_earliest(mail["next_due"], parked),
             ready=mail["ready"],
-            claimed=self._count(CLAIMED, name),
-            blocked=self._count(BLOCKED, name),
-            done=tally["done"] if tally else 0,
-            dead=tally["dead"] if tally else 0,
+            claimed=row["claimed"],
+            blocked=row["blocked"],
+            done=row["done"],
+            dead=row["dead"],
             batch_limit=row["batch_limit"],
             epoch=row["epoch"],
             client_seen_at=row["client_seen_at"],
@@ -225,7 +230,7 @@ class SqliteReader:
 
     def unread(self) -> int:
         """Of the operator's mailbox."""
-        return self._count(UNREAD)
+        return int(self._db.execute(UNREAD).fetchone()[0])
 
     # --- turns and lanes -------------------------------------------------------------------------
 
@@ -334,9 +339,6 @@ class SqliteReader:
     def _value(self, sql: str) -> str | int | None:
         row = self._row(sql)
         return None if row is None else row[0]
-
-    def _count(self, sql: str, *parameters: str) -> int:
-        return int(self._db.execute(sql, parameters).fetchone()[0])
 
 
 def _earliest(due: float | None, parked: Sequence[Parked]) -> float | None:

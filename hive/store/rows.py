@@ -6,6 +6,7 @@ The rule kept here: whoever changes a message writes its journal row and its tal
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
 import attrs
@@ -90,8 +91,9 @@ def settings_text(settings: Settings) -> str:
     return json.dumps(attrs.asdict(settings))
 
 
+@lru_cache(maxsize=1024)
 def settings_of(text: str) -> Settings:
-    """Settings as they were stored."""
+    """Settings as they were stored; the same ones are read with every look at their agent."""
     fields = json.loads(text)
     fields["directives_from"] = tuple(fields["directives_from"])
     return Settings(**fields)
