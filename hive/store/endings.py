@@ -41,7 +41,7 @@ HELD = messages(
     """
 JOIN turn_message ON message.number = turn_message.message
 WHERE turn_message.turn = ? AND message.state = 'claimed' AND message.claim = turn_message.claim
-ORDER BY message.number
+ORDER BY turn_message.message
 """,
     "turn_message.seen",
 )
