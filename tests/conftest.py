@@ -8,11 +8,15 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Never
 
 import pytest
 from hypothesis import settings
+
+# Where hive is installed, pytest has found its plugin itself.
+pytest_plugins = () if entry_points(group="pytest11", name="hive") else ("hive.pytest_plugin",)
 
 PROGRAMS = {
     "bwrap": "apt install bubblewrap",

@@ -32,11 +32,19 @@ ROOT = Path(__file__).resolve().parent.parent
 # Layers, lowest first. A module is in the first that matches; an import may point down or sideways.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("hive.actors._core*",),
-    ("hive", "hive.actors", "hive.actors.protocol", "hive.config", "hive.directory", "hive.protocol*"),
+    (
+        "hive",
+        "hive.actors",
+        "hive.actors.protocol",
+        "hive.config",
+        "hive.directory",
+        "hive.protocol*",
+        "hive.retelling",
+    ),
     ("hive.store*",),
     ("hive.actors.*", "hive.agents*", "hive.containers*"),
     ("hive.asgi", "hive.cli*", "hive.mcp*", "hive.sockets", "hive.web*"),
-    ("hive.__main__", "hive.app*", "hive.testing*"),
+    ("hive.__main__", "hive.app*", "hive.pytest_plugin", "hive.testing*"),
 )
 
 # Three faces that share no code and no fate.
@@ -371,6 +379,8 @@ def test_everything_imported_is_asked_for(module: Module) -> None:
     asked = data["project"]["dependencies"]
     if within(module.name, "hive.testing"):
         asked = asked + data["dependency-groups"]["test"]
+    if module.name == "hive.pytest_plugin":
+        asked = asked + data["project"]["optional-dependencies"]["testing"]
     distributions = {re.split(r"[<>=]", name)[0] for name in asked}
     foreign = (
         {imported.name.partition(".")[0] for imported in module.imports} - sys.stdlib_module_names - {"hive"}

@@ -10,20 +10,20 @@ from __future__ import annotations
 
 import random as chance
 from contextlib import ExitStack
-from contextvars import ContextVar
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import trio
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 from outcome import Error, Value
 
 from hive.protocol.events import TYPES
+from hive.retelling import TWICE
 
 from .faults import Faults, Injector, Site
 from .recorder import Journalled
 from .stage import Stage, play
-from .story import Letter, Scene, explain
+from .story import Letter, Scene, explain, replay_line
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -267,6 +267,11 @@ class Simulation(Stage):
         assert self.reading is not None, "nothing runs yet: spawn an agent, or start an actor, first"
         return self.reading
 
+    @property
+    def scene(self) -> Scene:
+        """Where the story has come to."""
+        return Scene(self.seed, self.injector, self.facts, self.reading)
+
     def check(self) -> None:
         """Assert now what the end asserts: the invariants, over all history, and what brains assert."""
         if self._failed:
@@ -357,6 +362,11 @@ class Run(Generic[T]):
         """What it failed with."""
         return self.outcome.error if isinstance(self.outcome, Error) else None
 
+    def trace(self) -> list[str]:
+        """The run as text.  Two runs of one seed must have the same."""
+        end = f"the end: {self.steps} steps, {self.seconds!r} s, {len(self.injected)} faults"
+        return [*self.facts.trace(), end]
+
 
 def run(  # noqa: PLR0913 - each by its name, and each optional
     story: Callable[[Simulation], Awaitable[T]],
@@ -373,6 +383,7 @@ def run(  # noqa: PLR0913 - each by its name, and each optional
     """
     steps = _Steps()
     plan = faults or Faults()
+    cut_short: list[Run[T]] = []
 
     async def main(limit: trio.CancelScope) -> Run[T]:
         with ExitStack() as kept:
@@ -396,14 +407,40 @@ def run(  # noqa: PLR0913 - each by its name, and each optional
                 outcome = Value(await simulation.tell(story))
             except KeyboardInterrupt as error:
                 outcome = Error(error)
-            except Exception as error:  # noqa: BLE001 - raised by `simulate`, where no nursery wraps it
-                explain(error, Scene(seed, simulation.injector, simulation.facts, simulation.reading), story)
+            except trio.Cancelled:
+                cut_short.append(_too_slow(simulation, story, trio.current_time() - began))
+                raise
+            # Raised by `simulate`, where no nursery wraps it.  What pytest fails a test with is no Exception.
+            except BaseException as error:  # noqa: BLE001
+                explain(error, simulation.scene, story)
                 outcome = Error(error)
             result = _told(simulation, outcome, trio.current_time() - began)
             nursery.cancel_scope.cancel(reason="the story is over")
         return result
 
-    return play(main, seed, instruments=[steps, *instruments])
+    try:
+        return play(main, seed, instruments=[steps, *instruments])
+    except Exception as error:
+        if not cut_short:
+            raise
+        return _ended_by(error, cut_short[0])
+
+
+def _ended_by(error: Exception, told: Run[T]) -> Run[T]:
+    """A story that was cut short: by time, or because the whole hive below it fell."""
+    if isinstance(error, trio.TooSlowError) or told.error is None:
+        return told
+    for note in told.error.__notes__:
+        error.add_note(note)
+    return evolve(told, outcome=Error(error))
+
+
+def _too_slow(simulation: Simulation, story: Callable[..., object], seconds: float) -> Run[T]:
+    error = trio.TooSlowError(
+        f"the story is not over after {seconds:.0f} virtual seconds: one day more than it let pass itself"
+    )
+    explain(error, simulation.scene, story)
+    return _told(simulation, Error(error), seconds)
 
 
 def _told(simulation: Simulation, outcome: Value[T] | Error, seconds: float) -> Run[T]:
@@ -422,10 +459,6 @@ def _told(simulation: Simulation, outcome: Value[T] | Error, seconds: float) -> 
     )
 
 
-TWICE: ContextVar[bool] = ContextVar("TWICE", default=False)
-"""Whether `simulate` tells every story twice and compares: what `pytest --hive-twice` sets."""
-
-
 def simulate(  # noqa: PLR0913 - each by its name, and each optional
     story: Callable[[Simulation], Awaitable[T]],
     seed: int,
@@ -442,18 +475,23 @@ def simulate(  # noqa: PLR0913 - each by its name, and each optional
     not over after a virtual day besides the time it lets pass itself.
     """
     told = run(story, seed, faults=faults, limits=limits, tools=tools, instruments=instruments)
-    if TWICE.get() and told.error is None:
-        again = run(story, seed, faults=faults, limits=limits, tools=tools, instruments=instruments)
-        first, second = told.facts.trace(), again.facts.trace()
-        assert first == second, difference(first, second)
+    # An instrument is told of one run, and may remember it.
+    if TWICE.get() and told.error is None and not instruments:
+        again = run(story, seed, faults=faults, limits=limits, tools=tools)
+        if (found := difference(told.trace(), again.trace())) is not None:
+            error = AssertionError(found)
+            error.add_note(replay_line(seed, told.faults, told.injected, story))
+            raise error
     return told.outcome.unwrap()
 
 
-def difference(first: Sequence[str], second: Sequence[str]) -> str:
-    """Where two runs of one seed part, in words."""
-    pairs = enumerate(zip_longest(first, second, fillvalue="(nothing more)"))
-    number, (one, other) = next((n, pair) for n, pair in pairs if pair[0] != pair[1])
-    return (
-        "two runs of the same seed differ: something in the story takes time, chance or order from outside;"
-        f" see docs/determinism.md. They part at fact {number}:\n  first:  {one}\n  second: {other}"
-    )
+def difference(first: Sequence[str], second: Sequence[str]) -> str | None:
+    """Where the traces of two runs of one seed part, in words; None where they do not."""
+    for number, (one, other) in enumerate(zip_longest(first, second, fillvalue="(nothing more)")):
+        if one != other:
+            return (
+                "two runs of the same seed differ: something in the story takes time, chance or order from"
+                f" outside; see docs/determinism.md. They part at fact {number}:\n"
+                f"  first:  {one}\n  second: {other}"
+            )
+    return None

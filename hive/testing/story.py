@@ -9,7 +9,9 @@ from __future__ import annotations
 import inspect
 import platform
 import sqlite3
+from collections import Counter
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import trio
@@ -17,15 +19,16 @@ from attrs import define, field, frozen
 
 from hive import __version__
 from hive.protocol.mail import UNFINISHED, State
+from hive.retelling import AGAIN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from hive.protocol.mail import Mail
     from hive.protocol.views import JournalRow, TurnView
     from hive.store.port import Reader
 
-    from .faults import Injector
+    from .faults import Fault, Faults, Injector
     from .recorder import FactLog
 
 LAST_FACTS = 30
@@ -111,23 +114,32 @@ class Scene:
 
 def explain(error: BaseException, scene: Scene, story: Callable[..., object]) -> None:
     """Add to an error how to repeat its run, its last facts, and the mail that was left unfinished."""
-    error.add_note(replay_line(scene, story))
-    facts = scene.facts.facts[-LAST_FACTS:]
-    error.add_note("\n".join((f"the last {len(facts)} facts:", *(f"  {one}" for one in facts))))
+    error.add_note(replay_line(scene.seed, scene.injector.plan, scene.injector.injected, story))
+    if facts := scene.facts.facts[-LAST_FACTS:]:
+        error.add_note("\n".join((f"the last {len(facts)} facts:", *(f"  {one}" for one in facts))))
     for letter in _involved(scene):
         error.add_note(str(letter))
 
 
-def replay_line(scene: Scene, story: Callable[..., object]) -> str:
+def replay_line(seed: int, plan: Faults, injected: Sequence[Fault], story: Callable[..., object]) -> str:
     """One line from which the same run can be had again."""
-    faults = scene.injector.plan
-    of_what = f"hive {__version__}, Python {platform.python_version()}"
-    of_what += f", trio {trio.__version__}, SQLite {sqlite3.sqlite_version}"
-    how = f"seed {scene.seed}, faults {faults}"
-    if (name := name_of(story)) is not None:
-        seed = scene.seed
-        how = f"hive sim --story {name} --seeds {seed}..{seed} --faults {faults}"
-    return f"replay: {how}  ({of_what})"
+    said = f"hive {__version__}, Python {platform.python_version()}"
+    said += f", trio {trio.__version__}, SQLite {sqlite3.sqlite_version}"
+    if struck := Counter(fault.site for fault in injected):
+        kinds = ", ".join(f"{site} {count}" for site, count in sorted(struck.items()))
+        said = f"{struck.total()} faults struck: {kinds}; {said}"
+    command = AGAIN.get() or _simulated(seed, story)
+    if "{faults}" in command:
+        return f"replay: {command.replace('{faults}', str(plan))}  ({said})"
+    how = f"seed {seed}, faults {plan}"
+    return f"replay: {command}  ({how}; {said})" if command else f"replay: {how}  ({said})"
+
+
+def _simulated(seed: int, story: Callable[..., object]) -> str:
+    """The command that tells this story alone; nothing for one that a file does not show by its name."""
+    name = name_of(story)
+    how = f"--seeds {seed}..{seed} --faults {{faults}}"
+    return "" if name is None else f"hive sim --story {quote(name)} {how}"
 
 
 def name_of(story: Callable[..., object]) -> str | None:

@@ -11,7 +11,7 @@ from hive.protocol.mail import Kind, Mail, State
 from hive.protocol.parking import Reason
 from hive.testing.swarm import Swarm, run_swarm
 
-seeds = pytest.mark.parametrize("seed", range(5))
+seeds = pytest.mark.seeds(5)
 
 
 async def work_once(swarm: Swarm) -> None:

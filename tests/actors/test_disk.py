@@ -11,7 +11,7 @@ from hive.protocol.errors import StoreUnavailable
 from hive.protocol.mail import Provenance, State
 from hive.testing.swarm import Swarm, run_swarm
 
-seeds = pytest.mark.parametrize("seed", range(10))
+seeds = pytest.mark.seeds(10)
 LONG = 120.0
 """Longer than any patience: what waits for the disk has to go on waiting."""
 

@@ -18,7 +18,7 @@ from hive.testing.swarm import AGAIN_SECONDS, Swarm, run_swarm
 LATE = LOOK_SECONDS + 2.0
 """A look, and the time to act on it."""
 
-seeds = pytest.mark.parametrize("seed", range(5))
+seeds = pytest.mark.seeds(5)
 
 
 async def everything(swarm: Swarm) -> None:

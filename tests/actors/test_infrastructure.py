@@ -20,7 +20,7 @@ from hive.testing.swarm import Swarm, run_swarm
 
 T = TypeVar("T")
 
-seeds = pytest.mark.parametrize("seed", range(10))
+seeds = pytest.mark.seeds(10)
 
 
 # --- the broker ------------------------------------------------------------------------------------

@@ -227,7 +227,7 @@ def reasons(swarm: Swarm) -> set[Reason]:
 # --- what the operator does ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.seeds(5)
 def test_a_pause_lets_the_running_turn_finish(seed: int) -> None:
     """And takes no more mail, neither into that turn nor into another."""
 
@@ -247,7 +247,7 @@ def test_a_pause_lets_the_running_turn_finish(seed: int) -> None:
     run_swarm(story, seed)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.seeds(5)
 def test_a_pause_now_interrupts_and_the_mail_is_tried_again_after_it(seed: int) -> None:
     """Uncharged, and not before somebody resumes."""
 
@@ -268,7 +268,7 @@ def test_a_pause_now_interrupts_and_the_mail_is_tried_again_after_it(seed: int) 
     run_swarm(story, seed)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.seeds(5)
 def test_a_kick_wakes_an_idle_agent_and_several_are_one(seed: int) -> None:
     """The note is a reason to wake by itself."""
 
@@ -285,7 +285,7 @@ def test_a_kick_wakes_an_idle_agent_and_several_are_one(seed: int) -> None:
     run_swarm(story, seed)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.seeds(5)
 def test_the_manager_gets_the_first_free_slot_and_then_the_oldest_mail(seed: int) -> None:
     """Whoever asked first."""
 

@@ -305,7 +305,7 @@ def test_whatever_dies_during_a_rebuild_the_message_drives_a_turn(victim: str, c
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(SEEDS))
+@pytest.mark.seeds(SEEDS)
 @a_case
 @a_victim
 def test_whatever_dies_at_any_step_of_a_rebuild_the_message_drives_a_turn(

@@ -60,7 +60,7 @@ async def strike(swarm: Swarm, chance: Random, struck: Counter[str]) -> None:
 
 
 @pytest.mark.parametrize("hints", [True, False], ids=["hints", "deaf"])
-@pytest.mark.parametrize("seed", range(SEEDS))
+@pytest.mark.seeds(SEEDS)
 def test_whatever_happens_what_was_accepted_is_handled(seed: int, *, hints: bool) -> None:
     """Every message that was accepted, by whomever it was sent, has driven a turn that ended well."""
     struck: Counter[str] = Counter()

@@ -34,7 +34,7 @@ from hive.testing import Stage
 from hive.testing.swarm import Swarm, run_swarm
 from hive.testing.trouble import AtStep
 
-seeds = pytest.mark.parametrize("seed", range(5))
+seeds = pytest.mark.seeds(5)
 WELL = (Result(text="well"),)
 LIMITS = Limits(silent_seconds=60.0, turn_seconds=300.0)
 

@@ -240,7 +240,7 @@ def test_mail_folded_in_without_receipt_has_no_effect(script: str, after: float)
     assert fold_in(script, after=after)[1:] == [PromptAccepted((7,)), Result()]
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.seeds(10)
 def test_a_pace_rests_before_each_step(seed: int) -> None:
     """By the clock alone, so that a run under a seed is the same run again."""
     world = ScriptedWorld()

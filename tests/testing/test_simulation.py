@@ -21,6 +21,7 @@ from hive.protocol.commands import Pause
 from hive.protocol.errors import Conflict, Malformed, NotFound
 from hive.protocol.mail import State
 from hive.protocol.parking import Reason
+from hive.retelling import AGAIN, TWICE
 from hive.testing import (
     Faults,
     Journalled,
@@ -482,8 +483,12 @@ async def failing(sim: Simulation) -> None:
 
 def test_a_failure_says_how_to_have_it_again_and_what_led_to_it() -> None:
     """One line to repeat it, the last facts, and the life of the mail it left behind."""
-    with pytest.raises(AssertionError, match="she does not work") as caught:
-        simulate(failing, 17, faults=Faults(drop_hint=0.5))
+    told_by = AGAIN.set(None)
+    try:
+        with pytest.raises(AssertionError, match="she does not work") as caught:
+            simulate(failing, 17, faults=Faults(drop_hint=0.5))
+    finally:
+        AGAIN.reset(told_by)
     replay, facts, *mail = caught.value.__notes__
     assert re.match(
         r"replay: hive sim --story tests/testing/test_simulation.py:failing --seeds 17..17 --faults ", replay
@@ -527,8 +532,6 @@ def test_a_broken_invariant_fails_the_story() -> None:
 
 def test_stories_told_twice_are_compared() -> None:
     """One that takes its chance from outside is found out, by the first fact that differs."""
-    from hive.testing.simulate import TWICE  # noqa: PLC0415 - set by the plugin otherwise
-
     told = iter(range(100))
 
     async def story(sim: Simulation) -> None:

@@ -75,7 +75,7 @@ def answers(world: World) -> str:
 # --- expectations ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.seeds(10)
 def test_of_two_who_decide_on_the_same_sight_one_is_told_that_it_has_changed(
     tmp_path: Path, seed: int
 ) -> None:

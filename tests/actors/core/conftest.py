@@ -9,7 +9,8 @@ import pytest
 DEFAULT_SEEDS = 30
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Give a test that takes a `seed` one run for each."""
+    """Mark a test that takes a `seed`, for the plugin to find."""
     if "seed" in metafunc.fixturenames:
-        metafunc.parametrize("seed", range(int(os.environ.get("HIVE_SEEDS", DEFAULT_SEEDS))))
+        metafunc.definition.add_marker(pytest.mark.seeds(int(os.environ.get("HIVE_SEEDS", DEFAULT_SEEDS))))

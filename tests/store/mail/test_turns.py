@@ -338,7 +338,7 @@ def test_who_cannot_begin_holds_up_nobody_in_the_line(desk: "Desk") -> None:
     assert isinstance(desk.do(BeginTurn("iris", 1)), NotBegun)
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.seeds(40)
 def test_nobody_passes_the_line_where_it_would_have_to_be_asked(desk: "Desk", seed: int) -> None:
     """Whenever slots are said to be enough without a look at the line, all of the line fits into them."""
     chance = random.Random(seed)
