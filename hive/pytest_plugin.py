@@ -8,12 +8,14 @@ See docs/testing.md for how to use it.
 import argparse
 import os
 import shlex
-from collections.abc import Generator, Sequence
-from typing import NoReturn
+from collections.abc import Callable, Generator, Sequence
+from typing import NoReturn, TypeVar
 
 import pytest
 
-from hive.retelling import AGAIN, TWICE
+from hive.retelling import AGAIN, TWICE, seed_of, seeds_of
+
+T = TypeVar("T")
 
 MARKER = "seeds(count): run the test once for each seed from 0 to count - 1, given as its parameter `seed`"
 
@@ -23,35 +25,28 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("hive", "hive's simulations")
     group.addoption(
         "--hive-seeds",
-        type=range_of,
+        type=_typed(seeds_of),
         metavar="A..B",
         help="the seeds of all tests marked with seeds, instead of those they ask for; B is the last one",
     )
-    group.addoption("--hive-seed", type=seed_of, metavar="N", help="only this seed, in all such tests")
+    group.addoption(
+        "--hive-seed", type=_typed(seed_of), metavar="N", help="only this seed, in all such tests"
+    )
     group.addoption(
         "--hive-twice", action="store_true", help="tell every story twice, and fail where the two runs differ"
     )
 
 
-def seed_of(text: str) -> int:
-    """A seed as it is typed.  Raises `argparse.ArgumentTypeError`."""
-    if not (text.isascii() and text.isdecimal()):
-        message = f"{text!r} is no seed: write a whole number from 0 on"
-        raise argparse.ArgumentTypeError(message)
-    return int(text)
+def _typed(read: Callable[[str], T]) -> Callable[[str], T]:
+    """A reader of an option, whose complaint pytest shows."""
 
+    def typed(text: str) -> T:
+        try:
+            return read(text)
+        except ValueError as wrong:
+            raise argparse.ArgumentTypeError(str(wrong)) from None
 
-def range_of(text: str) -> range:
-    """A range of seeds as it is typed, the last one included.  Raises `argparse.ArgumentTypeError`."""
-    first, dots, last = text.partition("..")
-    if not dots:
-        message = f"{text!r} is no range of seeds: write FIRST..LAST, as 0..99"
-        raise argparse.ArgumentTypeError(message)
-    seeds = range(seed_of(first), seed_of(last) + 1)
-    if not seeds:
-        message = f"{text!r} holds no seed: the first is greater than the last"
-        raise argparse.ArgumentTypeError(message)
-    return seeds
+    return typed
 
 
 def pytest_configure(config: pytest.Config) -> None:

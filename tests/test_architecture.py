@@ -98,6 +98,7 @@ OPENS_NURSERIES = {
     "hive.testing.endpoint",
     "hive.testing.backend_contract",
     "hive.testing.browser",
+    "hive.testing.campaign",
     "hive.testing.driver_contract",
     "hive.testing.mailbox_contract",
     "hive.testing.page_world",

@@ -23,6 +23,7 @@ from hive.cli.chaos import chaos
 from hive.cli.client import Client, connected, insist
 from hive.cli.clients import CONFIGURATIONS, placeholder
 from hive.cli.places import Place, check_directory, named, place_that_runs, place_to_create
+from hive.cli.simulating import sim
 from hive.cli.status import Failed, Status
 from hive.cli.torturing import torture
 from hive.cli.verbs import Call, text_argument, tree
@@ -306,6 +307,7 @@ ALONE: Mapping[str, Callable[[Call], int]] = {
     "config": show_config,
     "restore": restore,
     "torture": torture,
+    "sim": sim,
     "wake": wake,
 }
 """Verbs that need no conversation with a daemon."""

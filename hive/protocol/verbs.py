@@ -11,15 +11,25 @@ BACKENDS = ("scripted", "external")
 CHAOS_KINDS = ("hints", "actor", "box", "commit", "provider", "request")
 RULES = ("plain", "demo-manager", "demo-surveyor")
 
+FAULTS = "none, some, some*3, crash=0.01,hang=0.1, or faults by name"
+"""How faults can be written."""
+
+
+def _option(name: str, text: str, *, number: bool = False, default: str | None = None) -> Argument:
+    return Argument(name, text, option=True, required=False, number=number, default=default)
+
+
+def _switch(name: str, text: str) -> Argument:
+    return Argument(name, text, option=True, required=False, switch=True)
+
+
 _AGENT = Argument("agent", "an agent's name")
 _MESSAGE = Argument("message", "a message's id or number")
 _ONE_OR_ALL = (
     Argument("agent", "an agent's name", required=False),
-    Argument("all", "every agent", option=True, switch=True, required=False),
+    _switch("all", "every agent"),
 )
-_BEFORE = Argument(
-    "before", "only mail with a smaller number than this", option=True, required=False, number=True
-)
+_BEFORE = _option("before", "only mail with a smaller number than this", number=True)
 
 VERBS: tuple[Verb, ...] = (
     Verb(
@@ -27,20 +37,12 @@ VERBS: tuple[Verb, ...] = (
         "a temporary swarm of five scripted agents that survey a directory tree",
         "start",
         (
-            Argument(
-                "on", "the tree to survey (default: the current directory)", option=True, required=False
-            ),
-            Argument("seconds", "stop after so many seconds", option=True, required=False, number=True),
-            Argument(
-                "chaos",
-                "break it so many times a minute (hive chaos)",
-                option=True,
-                required=False,
-                number=True,
-            ),
-            Argument("headless", "no browser, no page link", option=True, switch=True, required=False),
-            Argument("json", "print one JSON object at the end", option=True, switch=True, required=False),
-            Argument("no-open", "do not open a browser", option=True, switch=True, required=False),
+            _option("on", "the tree to survey (default: the current directory)"),
+            _option("seconds", "stop after so many seconds", number=True),
+            _option("chaos", "break it so many times a minute (hive chaos)", number=True),
+            _switch("headless", "no browser, no page link"),
+            _switch("json", "print one JSON object at the end"),
+            _switch("no-open", "do not open a browser"),
         ),
         local=True,
         details=(
@@ -54,7 +56,7 @@ VERBS: tuple[Verb, ...] = (
         "up",
         "run the hive of a directory until it is told to stop",
         "start",
-        (Argument("detach", "run in the background", option=True, switch=True, required=False),),
+        (_switch("detach", "run in the background"),),
         local=True,
         details=(
             "The first start makes the directory and a commented hive.toml. On a terminal it prints a link "
@@ -104,7 +106,7 @@ VERBS: tuple[Verb, ...] = (
         "events",
         "follow the journal",
         "look",
-        (Argument("from", "begin with this number", option=True, required=False, number=True),),
+        (_option("from", "begin with this number", number=True),),
         get="journal",
         also=("status",),
         details="Without --from it begins with what happens next.",
@@ -131,18 +133,16 @@ VERBS: tuple[Verb, ...] = (
                 required=False,
                 choices=("on", "off"),
             ),
-            Argument("rate", "strikes a minute at most, 1 to 600", option=True, required=False, number=True),
-            Argument("seconds", "for how long (default: 600)", option=True, required=False, number=True),
+            _option("rate", "strikes a minute at most, 1 to 600", number=True),
+            _option("seconds", "for how long (default: 600)", number=True),
             Argument(
                 "only",
                 f"only these kinds, with commas between: {', '.join(CHAOS_KINDS)}",
                 option=True,
                 required=False,
             ),
-            Argument(
-                "seed", "draw the strikes of an earlier run again", option=True, required=False, number=True
-            ),
-            Argument("i-know", "I know what it will do", option=True, switch=True, required=False),
+            _option("seed", "draw the strikes of an earlier run again", number=True),
+            _switch("i-know", "I know what it will do"),
         ),
         wire="chaos.on",
         get="chaos",
@@ -163,12 +163,10 @@ VERBS: tuple[Verb, ...] = (
         (
             Argument("name", "its name: a-z, 0-9, '-'"),
             Argument("backend", "what runs it", option=True, choices=BACKENDS),
-            Argument("manager", "make it the manager", option=True, switch=True, required=False),
-            Argument("purpose", "what it is for, shown to it and to others", option=True, required=False),
+            _switch("manager", "make it the manager"),
+            _option("purpose", "what it is for, shown to it and to others"),
             Argument("rules", "rule table of a scripted agent", option=True, required=False, choices=RULES),
-            Argument(
-                "allow-shell", "let a scripted agent obey !sh", option=True, switch=True, required=False
-            ),
+            _switch("allow-shell", "let a scripted agent obey !sh"),
             Argument(
                 "directives-from", "senders a scripted agent obeys", option=True, required=False, many=True
             ),
@@ -194,7 +192,7 @@ VERBS: tuple[Verb, ...] = (
         "agents",
         (
             *_ONE_OR_ALL,
-            Argument("now", "interrupt the turn, requeue its mail", option=True, switch=True, required=False),
+            _switch("now", "interrupt the turn, requeue its mail"),
         ),
         wire="agent.pause",
     ),
@@ -236,7 +234,7 @@ VERBS: tuple[Verb, ...] = (
         "cancel",
         "stop an agent's running turn",
         "agents",
-        (_AGENT, Argument("requeue", "try its mail again", option=True, switch=True, required=False)),
+        (_AGENT, _switch("requeue", "try its mail again")),
         wire="turn.cancel",
     ),
     Verb(
@@ -253,7 +251,7 @@ VERBS: tuple[Verb, ...] = (
                 choices=("claude", "codex", "opencode", "gemini", "generic"),
                 default="generic",
             ),
-            Argument("rotate", "replace the token", option=True, switch=True, required=False),
+            _switch("rotate", "replace the token"),
         ),
         wire="client.token",
         get="endpoint",
@@ -266,12 +264,10 @@ VERBS: tuple[Verb, ...] = (
         (
             Argument("to", "an agent, manager, or '*' for every agent"),
             Argument("text", "the message, or - to read it from standard input"),
-            Argument("wait", "wait for the first reply", option=True, switch=True, required=False),
-            Argument("urgent", "overtake normal mail", option=True, switch=True, required=False),
-            Argument("reply-to", "the message this answers", option=True, required=False),
-            Argument(
-                "seconds", "how long --wait waits (default: 300)", option=True, required=False, number=True
-            ),
+            _switch("wait", "wait for the first reply"),
+            _switch("urgent", "overtake normal mail"),
+            _option("reply-to", "the message this answers"),
+            _option("seconds", "how long --wait waits (default: 300)", number=True),
         ),
         wire="message.send",
         also=("message", "agent", "status"),
@@ -293,8 +289,8 @@ VERBS: tuple[Verb, ...] = (
         "mail",
         (
             _MESSAGE,
-            Argument("to", "to somebody else", option=True, required=False),
-            Argument("edit", "edit the text first, in $EDITOR", option=True, switch=True, required=False),
+            _option("to", "to somebody else"),
+            _switch("edit", "edit the text first, in $EDITOR"),
         ),
         wire="message.redrive",
         also=("message",),
@@ -321,15 +317,9 @@ VERBS: tuple[Verb, ...] = (
         "kill a hive of its own again and again under load, and see whether a message is lost",
         "try",
         (
-            Argument(
-                "minutes",
-                "for so long (default: 1; none with --kills)",
-                option=True,
-                required=False,
-                number=True,
-            ),
-            Argument("kills", "stop after so many kills", option=True, required=False, number=True),
-            Argument("seed", "of its chances", option=True, required=False, number=True),
+            _option("minutes", "for so long (default: 1; none with --kills)", number=True),
+            _option("kills", "stop after so many kills", number=True),
+            _option("seed", "of its chances", number=True),
         ),
         local=True,
         details=(
@@ -337,6 +327,31 @@ VERBS: tuple[Verb, ...] = (
             "log is cut as by a power cut. The status is 0 only where nothing that was acknowledged is "
             "missing and no invariant is broken; else the directory is kept. The seed repeats the chances, "
             "not the instants. Ctrl-C ends it in order, with the verdict so far; a second one at once."
+        ),
+    ),
+    Verb(
+        "sim",
+        "tell a story of agents in virtual time, under many seeds and faults",
+        "try",
+        (
+            _option("story", "the name of one of hive's, or FILE.py:NAME"),
+            _option("seeds", "FIRST..LAST (default: 0..99)", default="0..99"),
+            _option("faults", f"what goes wrong: {FAULTS} (default: none)", default="none"),
+            _option("jobs", "processes at once (default: the cores)", number=True),
+            _option(
+                "seconds-per-seed", "real time until a story is said to hang (default: 120)", number=True
+            ),
+            _option("stop-at", "begin no more seeds after so many failed", number=True),
+            _switch("shrink", "leave out the faults that a failure does not need"),
+            _switch("twice", "tell each seed again in another process, and compare"),
+            _switch("list", "list hive's own stories"),
+        ),
+        local=True,
+        details=(
+            "A story is an async function of one parameter, the simulation. The same seed and faults give "
+            "the same run, and each failure comes with the command that repeats it; a single seed shows all "
+            "that is known of its failure. --shrink looks for fewer faults that still make the first failure "
+            "of each kind. Ctrl-C ends with what was found so far. The status is 0 where no seed failed."
         ),
     ),
     Verb(

@@ -37,6 +37,9 @@ LAST_FACTS = 30
 SHOWN_MAIL = 5
 """The life stories of so many messages are shown with a failure."""
 
+SKIPS = ("Skipped", "SkipTest")
+"""What skips a test is no failure; known by name, for the kit needs no pytest."""
+
 HANDLED_SECONDS = 6 * 3600.0
 """How long `handled` waits, in virtual time."""
 
@@ -114,6 +117,8 @@ class Scene:
 
 def explain(error: BaseException, scene: Scene, story: Callable[..., object]) -> None:
     """Add to an error how to repeat its run, its last facts, and the mail that was left unfinished."""
+    if type(error).__name__ in SKIPS:
+        return
     error.add_note(replay_line(scene.seed, scene.injector.plan, scene.injector.injected, story))
     if facts := scene.facts.facts[-LAST_FACTS:]:
         error.add_note("\n".join((f"the last {len(facts)} facts:", *(f"  {one}" for one in facts))))
@@ -128,18 +133,17 @@ def replay_line(seed: int, plan: Faults, injected: Sequence[Fault], story: Calla
     if struck := Counter(fault.site for fault in injected):
         kinds = ", ".join(f"{site} {count}" for site, count in sorted(struck.items()))
         said = f"{struck.total()} faults struck: {kinds}; {said}"
-    command = AGAIN.get() or _simulated(seed, story)
-    if "{faults}" in command:
-        return f"replay: {command.replace('{faults}', str(plan))}  ({said})"
-    how = f"seed {seed}, faults {plan}"
-    return f"replay: {command}  ({how}; {said})" if command else f"replay: {how}  ({said})"
+    command = AGAIN.get() or _simulated(seed, plan, story)
+    if not command or " --faults " not in command:
+        said = f"seed {seed}, faults {plan}; {said}"
+    return f"replay: {command}  ({said})" if command else f"replay: {said}"
 
 
-def _simulated(seed: int, story: Callable[..., object]) -> str:
-    """The command that tells this story alone; nothing for one that a file does not show by its name."""
+def _simulated(seed: int, plan: Faults, story: Callable[..., object]) -> str | None:
+    """The command that tells this story alone; None for one that a file does not show by its name."""
     name = name_of(story)
-    how = f"--seeds {seed}..{seed} --faults {{faults}}"
-    return "" if name is None else f"hive sim --story {quote(name)} {how}"
+    how = f"--seeds {seed}..{seed} --faults {plan}"
+    return None if name is None else f"hive sim --story {quote(name)} {how}"
 
 
 def name_of(story: Callable[..., object]) -> str | None:

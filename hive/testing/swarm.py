@@ -5,6 +5,7 @@ between an agent's client and its endpoint; the store, the tree, the turns and t
 run in production.  After every commit the invariants are checked.
 """
 
+import os
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -544,8 +545,12 @@ async def open_swarm(swarm: Swarm) -> AsyncIterator[Swarm]:
 
 @contextmanager
 def scratch() -> Iterator[Path]:
-    """A directory in memory where there is one: a simulation syncs thousands of times."""
-    memory = Path("/dev/shm")  # noqa: S108 - the directory made in it has a random name and mode 0700
+    """A directory in memory where there is one: a simulation syncs thousands of times.
+
+    Who runs simulations in processes that may be killed names one of its own, and removes it: HIVE_SCRATCH.
+    """
+    # The directory made in it has a random name and mode 0700.
+    memory = Path(os.environ.get("HIVE_SCRATCH", "/dev/shm"))  # noqa: S108
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as directory:
         yield Path(directory)
 

@@ -249,6 +249,25 @@ def test_other_failures_say_so_too(pytester: pytest.Pytester, test: str) -> None
     assert {"test_grouped": "inside a group", "test_raises_nothing": "DID NOT RAISE"}[test] in said
 
 
+def test_a_story_may_skip_its_test(pytester: pytest.Pytester) -> None:
+    """Nothing has failed, and nothing needs to be repeated."""
+    pytester.makepyfile("""
+        import pytest
+        from hive.testing import simulate
+
+        def test_it():
+            async def story(sim):
+                pytest.skip("not today")
+
+            simulate(story, 1)
+    """)
+    status, said = pytest_here(pytester, "-rs")
+    assert status == 0
+    assert "1 skipped" in said
+    assert "not today" in said
+    assert "replay" not in said
+
+
 def test_the_command_names_the_file_from_where_the_person_is(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:

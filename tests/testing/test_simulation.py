@@ -500,6 +500,33 @@ def test_a_failure_says_how_to_have_it_again_and_what_led_to_it() -> None:
     assert any("dead: 'work'" in story and "msg.sent" in story for story in mail)
 
 
+def test_a_story_that_is_not_over_in_time_says_as_much_as_any_other() -> None:
+    """And so does one whose hive has fallen below it."""
+
+    async def waits(sim: Simulation) -> None:
+        await sim.spawn("iris")
+        await trio.sleep_forever()
+
+    async def fail() -> None:
+        raise OSError("the ground has gone")
+
+    async def falls(sim: Simulation) -> None:
+        await sim.spawn("iris")
+        await sim.send("iris", "hello")
+        await sim.settle()
+        sim._nursery.start_soon(fail)
+        await trio.sleep_forever()
+
+    slow, fallen = run(waits, 4), run(falls, 4)
+    assert isinstance(slow.error, trio.TooSlowError)
+    assert "the story is not over after 86400 virtual seconds" in str(slow.error)
+    assert isinstance(fallen.error, ExceptionGroup)
+    for told in (slow, fallen):
+        assert told.error is not None
+        assert "seed 4" in told.error.__notes__[0]
+        assert told.error.__notes__[1].startswith("the last 30 facts:")
+
+
 def test_nothing_can_be_read_before_anything_runs() -> None:
     """And the error says what to do."""
 

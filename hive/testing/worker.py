@@ -1,0 +1,103 @@
+"""A process that tells a story, seed after seed, to the process that has started it.
+
+The rule kept here: what a story prints, reads or breaks is not in the way of what is told about it.  Orders
+come as lines of JSON on standard input; answers leave by a pipe of their own.
+"""
+
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, TextIO
+
+from attrs import asdict, evolve
+
+from hive.retelling import AGAIN
+
+from . import swarm  # noqa: F401 - so that the first seed does not spend its time on importing it
+from .faults import Faults
+from .lookup import NoStory, find
+from .simulate import Run, run
+from .summary import Told, replay
+
+if TYPE_CHECKING:
+    from .lookup import Story
+
+
+def main(name: str, descriptor: int) -> None:
+    """Serve until nobody orders any more."""
+    # Ctrl-C is for the one who started us: it ends us when it has taken in what we said.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with os.fdopen(os.dup(0)) as orders, os.fdopen(descriptor, "w") as answers:
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        try:
+            story = find(name)
+        except NoStory as wrong:
+            _answer(answers, {"wrong": str(wrong)})
+            return
+        _answer(answers, {})
+        for line in orders:
+            _answer(answers, asdict(tell(name, story, **json.loads(line))))
+
+
+def _answer(answers: TextIO, answer: dict[str, Any]) -> None:
+    answers.write(json.dumps(answer) + "\n")
+    answers.flush()
+
+
+def tell(name: str, story: "Story", seed: int, faults: str, *, traced: bool) -> Told:
+    """Tell a story once."""
+    AGAIN.set(replay(name, seed, faults))
+    try:
+        told = run(story, seed, faults=Faults.parse(faults))
+    except Exception as error:  # noqa: BLE001 - the kit itself has failed
+        return _failed(Told(seed, faults), error)
+    found = _seen(told, faults, traced=traced)
+    return found if told.error is None else _failed(found, told.error)
+
+
+def _seen(told: Run[object], faults: str, *, traced: bool) -> Told:
+    return Told(
+        seed=told.seed,
+        faults=faults,
+        injected=tuple(map(str, told.injected)),
+        steps=told.steps,
+        seconds=told.seconds,
+        messages=told.messages,
+        boots=told.boots,
+        violations=len(told.violations),
+        trace=tuple(told.trace()) if traced else (),
+    )
+
+
+def _failed(told: Told, error: BaseException) -> Told:
+    leaf = next(_leaves(error))
+    first = str(leaf).strip().splitlines()
+    return evolve(
+        told,
+        error=f"{type(leaf).__name__}: {first[0]}" if first else type(leaf).__name__,
+        kind=" ".join(sorted({_kind(one) for one in _leaves(error)})),
+        text="".join(traceback.format_exception(error)).rstrip(),
+    )
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    """The errors that a group holds, or the error itself."""
+    if isinstance(error, BaseExceptionGroup):
+        for one in error.exceptions:
+            yield from _leaves(one)
+    else:
+        yield error
+
+
+def _kind(error: BaseException) -> str:
+    """An error by its type and the function that raised it: texts bear ids, and lines move."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f"@{frames[-1].filename}:{frames[-1].name}" if frames else ""
+    return f"{type(error).__qualname__}{place}"
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))
