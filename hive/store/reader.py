@@ -4,12 +4,14 @@ Every question here is answered by an index that is named in the statement: a mi
 not a slow query.  The rule kept here: a view is of one moment, even where it takes several statements.
 """
 
+import math
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, cast
 
-from attrs import define
+from attrs import define, field, frozen
 
 from hive.protocol.commands import KeepAnswer, Once
 from hive.protocol.mail import Mail
@@ -75,6 +77,15 @@ FROM tally
 """
 
 
+@frozen
+class _Seen:
+    """Views of agents, and from when until when they are what would be read."""
+
+    at: float
+    until: float
+    views: tuple[AgentView, ...]
+
+
 @define(eq=False)
 class SqliteReader:
     """Implements `hive.store.port.Reader`; every method is of one committed moment."""
@@ -82,6 +93,9 @@ class SqliteReader:
     _db: sqlite3.Connection
     _wall: Callable[[], float]
     _refusing: Callable[[], str | None] = lambda: None
+    _version: int = field(default=-1, init=False)
+    _seen: dict[str | None, _Seen] = field(factory=dict, init=False)
+    """By the agent's name, None for all of them; of the commit `_version` only."""
 
     def on(self, db: sqlite3.Connection) -> "SqliteReader":
         """The same reader on another connection."""
@@ -110,15 +124,33 @@ class SqliteReader:
 
     def agents(self) -> tuple[AgentView, ...]:
         """Every agent that has not been removed, by name."""
-        with self.moment():
-            rows = self._rows(f"{AGENT} WHERE removed_at IS NULL ORDER BY name")
-            return tuple(self._agent(row) for row in rows)
+        rows = partial(self._rows, f"{AGENT} WHERE removed_at IS NULL ORDER BY name")
+        return self._views(None, rows)
 
     def agent(self, name: str) -> AgentView | None:
         """One agent, removed or not."""
+        rows = partial(self._rows, f"{AGENT} WHERE name = ?", name)
+        return next(iter(self._views(name, rows)), None)
+
+    def _views(self, name: str | None, rows: Callable[[], Sequence[sqlite3.Row]]) -> tuple[AgentView, ...]:
+        """Read agents, or answer as before where nothing was committed since and no time has come.
+
+        Every loop looks at its agent each half minute, and mostly there is nothing new.
+        """
+        now, version = self._wall(), self._db.execute("PRAGMA data_version").fetchone()[0]
+        if version != self._version:
+            self._seen.clear()
+            self._version = version
+        seen = self._seen.get(name)
+        # A clock that was set back brings reasons back that had ended.
+        if seen is not None and seen.at <= now < seen.until:
+            return seen.views
         with self.moment():
-            row = self._row(f"{AGENT} WHERE name = ?", name)
-            return None if row is None else self._agent(row)
+            views = tuple(self._agent(row) for row in rows())
+        if views:  # names that nobody bears are not worth remembering, and there are many
+            until = min((view.next_due for view in views if view.next_due is not None), default=math.inf)
+            self._seen[name] = _Seen(now, until, views)
+        return views
 
     def manager(self) -> str | None:
         """The one agent that answers to `manager`."""

@@ -77,6 +77,32 @@ def test_an_agent_without_mail_is_seen_too(desk: Desk) -> None:
     assert view.last_turn is None
 
 
+def test_an_agent_is_read_again_when_something_is_new_and_only_then(desk: Desk) -> None:
+    """A commit is new, a time that has come is, and so is one that is no more: nothing else."""
+    later = desk.world.now + 500
+    desk.do(Send("operator", "iris", "later", Provenance.OPERATOR, not_before=later))
+    desk.do(Park("iris", Reason.LIMIT, until=desk.world.now + 100))
+    view = desk.reader.agent("iris")
+    assert view is not None
+    assert [one.reason for one in view.parked] == [Reason.LIMIT]
+    desk.wait(99)
+    assert desk.reader.agent("iris") is view
+    assert desk.reader.agents()[0] is desk.reader.agents()[0]
+
+    desk.wait(2)
+    assert [one.parked for one in desk.reader.agents()] == [(), ()]
+    desk.wait(-2)
+    assert [one.parked for one in desk.reader.agents()] == [view.parked, ()]
+    desk.wait(500)
+    due = desk.reader.agent("iris")
+    assert due is not None
+    assert due.deliverable == 1
+
+    desk.do(SetStatus("rosa", "reading"))
+    assert [one.status for one in desk.reader.agents()] == ["", "reading"]
+    assert desk.reader.agent("nobody") is None
+
+
 def test_agents_lists_who_has_not_been_removed(desk: Desk) -> None:
     """A removed one is still found by its name."""
     desk.do(AddAgent("anna", Settings(role="manager")))
