@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from hive.protocol.limits import Limits
     from hive.protocol.mail import Mail
     from hive.protocol.views import AgentView, TurnView, Violation
+    from hive.store.batch import Handlers
     from hive.store.port import Reader
 
     from .brains import Brain
@@ -62,6 +63,9 @@ class Simulation(Stage):
     injector: Injector = field(factory=lambda: Injector(Faults(), 0), kw_only=True)
     limits: Limits | None = field(default=None, kw_only=True)
     tools: tuple[ToolSpec, ...] = field(default=(), kw_only=True)
+    handlers: Handlers | None = field(default=None, kw_only=True)
+    """The store's table of commands, if not its own: a wrong one shows whether a story can fail."""
+
     steps: int = field(default=0, init=False)
     """Steps of tasks so far."""
 
@@ -135,6 +139,7 @@ class Simulation(Stage):
     def _swarm_in(self, directory: Path) -> Swarm:
         """At the mercy of the faults, and looked after when it falls."""
         from hive.protocol.limits import Limits  # noqa: PLC0415 - as above
+        from hive.store.handlers import HANDLERS  # noqa: PLC0415
 
         from .swarm import GRACE_SECONDS, GRACE_UNDER_FAULTS_SECONDS, Swarm  # noqa: PLC0415
         from .trouble import Trouble  # noqa: PLC0415
@@ -147,6 +152,7 @@ class Simulation(Stage):
             trouble=Trouble(injector=self.injector),
             tools=self.tools,
             restarted=True,
+            handlers=self.handlers or HANDLERS,
         )
 
     # --- what a person or a client does ----------------------------------------------------------
@@ -235,10 +241,16 @@ class Simulation(Stage):
         if isinstance(at, str):
             if at not in TYPES:
                 raise ValueError(f"the journal has no rows {at!r}, but these: {', '.join(sorted(TYPES))}")
-            await self.facts.wait_for(Journalled, count=len(self.facts.of(Journalled, type=at)) + 1, type=at)
+            await self.facts.wait_for_next(Journalled, type=at)
         elif at is not None:
-            await self.facts.wait_for(at, count=len(self.facts.of(at)) + 1)
+            await self.facts.wait_for_next(at)
         return swarm
+
+    def calm(self) -> None:
+        """From now on nothing goes wrong by chance."""
+        self.injector.active = False
+        if self._swarm is not None:
+            self._swarm.trouble.end()
 
     # --- what can be seen ------------------------------------------------------------------------
 
@@ -286,9 +298,8 @@ class Simulation(Stage):
     async def tell(self, story: Callable[[Simulation], Awaitable[T]]) -> T:
         """Tell a story, and check what has to be true at its end."""
         result = await story(self)
-        self.injector.active = False
+        self.calm()
         if self._swarm is not None:
-            self._swarm.trouble.end()
             await self._swarm.daemon()
         self.check()
         return result

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from random import Random
-from typing import TypeVar
+from typing import Never, TypeVar
 
 import trio
 from attrs import define, evolve, field, frozen
@@ -33,6 +33,7 @@ from hive.actors import (
 from hive.actors.auditor import Audit
 from hive.actors.boxes import Boxes
 from hive.actors.chaos import Chaos, Reach
+from hive.actors.look import LOOK_SECONDS
 from hive.actors.protocol import (
     AUDITOR,
     BROKER,
@@ -109,7 +110,6 @@ class Daemon:
     hive: Hive
     boxes: Boxes
     sessions: Sessions
-    scope: trio.CancelScope
     chaos: Chaos
     broker: Performs
     """The road that clients take."""
@@ -165,6 +165,12 @@ class Swarm:
 
     audit: Audit = field(factory=Audit, init=False)
     _daemon: Daemon | None = field(default=None, init=False)
+    _process: tuple[SqliteStore, trio.CancelScope] | None = field(default=None, init=False)
+    """What a daemon can be killed by, from the moment it has opened its store."""
+
+    _news: trio.Event = field(factory=trio.Event, init=False)
+    """Set by every commit and every start of a daemon."""
+
     _up: trio.Event = field(factory=trio.Event, init=False)
     _keys: int = field(default=0, init=False)
     _lenient_until: float = field(default=0.0, init=False)
@@ -190,7 +196,8 @@ class Swarm:
                 except RestartsExhausted:
                     if not self.restarted:
                         raise
-            self._daemon, self._up = None, trio.Event()
+            if self._up.is_set():  # else one that died while it started left somebody waiting for it
+                self._up = trio.Event()
             self.boxes.break_all()
 
     async def _live_once(self, scope: trio.CancelScope) -> None:
@@ -212,26 +219,31 @@ class Swarm:
             meter=self.meter,
         ) as store:
             store.hints.deaf = self.deaf
-            store.subscribe(self._on_commit)
-            await begin_boot(store, "simulated")
-            for visit in self.visitors:
-                visit(store)
-            self.boots += 1
-            boxes = Boxes(store, {"fake": self.boxes, "subprocess": self.boxes})
-            sites = Sites(store.hints, self.trouble.commits)
-            parts = self._parts(store, boxes, sites)
+            self._process = store, scope
             try:
-                async with self.stage.hive(*core_specs(store, parts, self.audit)) as hive:
-                    broker = sites.broker(hive.ref(BROKER))
-                    await self._open_endpoint(parts, hive, broker)
-                    for spec in self.actors:
-                        await hive.root.ask(StartChild(spec))
-                    chaos = self._chaos(store, boxes, sites, hive)
-                    self._daemon = Daemon(store, hive, boxes, parts.sessions, scope, chaos, broker)
-                    self._up.set()
-                    await trio.sleep_forever()
+                await self._serve(store)
             finally:
-                self._daemon = None
+                self._daemon = self._process = None
+
+    async def _serve(self, store: SqliteStore) -> Never:
+        store.subscribe(self._on_commit)
+        await begin_boot(store, "simulated")
+        for visit in self.visitors:
+            visit(store)
+        self.boots += 1
+        boxes = Boxes(store, {"fake": self.boxes, "subprocess": self.boxes})
+        sites = Sites(store.hints, self.trouble.commits)
+        parts = self._parts(store, boxes, sites)
+        async with self.stage.hive(*core_specs(store, parts, self.audit)) as hive:
+            broker = sites.broker(hive.ref(BROKER))
+            await self._open_endpoint(parts, hive, broker)
+            for spec in self.actors:
+                await hive.root.ask(StartChild(spec))
+            chaos = self._chaos(store, boxes, sites, hive)
+            self._daemon = Daemon(store, hive, boxes, parts.sessions, chaos, broker)
+            self._up.set()
+            self._tell_news()
+            await trio.sleep_forever()
 
     def _chaos(self, store: SqliteStore, boxes: Boxes, sites: Sites, hive: Hive) -> Chaos:
         reach = Reach(store, sites, boxes, hive.snapshot, hive.kill)
@@ -281,6 +293,11 @@ class Swarm:
             self.stage.facts.note(Journalled(row.type, row.agent, row.subject, row))
         if self._daemon is not None and rows and self.checked:
             self.violations.extend(self.look())
+        self._tell_news()
+
+    def _tell_news(self) -> None:
+        self._news.set()
+        self._news = trio.Event()
 
     def look(self, *, deep: bool = False) -> tuple[Violation, ...]:
         """Every invariant that does not hold now."""
@@ -293,6 +310,11 @@ class Swarm:
         while self._daemon is None:
             await self._up.wait()
         return self._daemon
+
+    @property
+    def starting(self) -> bool:
+        """Whether a daemon has opened its store and does not serve yet."""
+        return self._process is not None and self._daemon is None
 
     @property
     def file(self) -> Path:
@@ -431,7 +453,11 @@ class Swarm:
 
     async def settle(self, seconds: float = 300.0) -> None:
         """Wait in virtual time until the swarm is quiet.  `trio.TooSlowError` after so many seconds."""
-        await self.until(lambda: self.quiet, seconds)
+        with trio.fail_after(seconds):
+            # Time alone makes nobody quiet: only a commit does, or a daemon that is there again.
+            while not self.quiet:
+                await self._news.wait()
+                await trio.sleep(AGAIN_SECONDS)
 
     async def until(self, condition: Callable[[], bool], seconds: float = 300.0) -> None:
         """Wait in virtual time until this holds while a daemon runs; at most so many seconds."""
@@ -495,10 +521,14 @@ class Swarm:
         self.boxes.break_down(agent)
 
     def restart_daemon(self) -> None:
-        """Kill the daemon as with SIGKILL: nothing more is written, every box is gone, another one starts."""
-        if self._daemon is not None:
-            self._daemon.store.kill()
-            self._daemon.scope.cancel(reason="killed by the test")
+        """Kill the daemon as with SIGKILL: nothing more is written, every box is gone, another one starts.
+
+        One that is still starting is killed too.
+        """
+        if self._process is not None:
+            store, scope = self._process
+            store.kill()
+            scope.cancel(reason="killed by the test")
             self.boxes.break_all()
 
     def fill_disk(self, *, full: bool = True) -> None:
@@ -508,7 +538,8 @@ class Swarm:
     def jump_wall(self, seconds: float) -> None:
         """Set the wall clock forward or back."""
         self.stage.jump_wall(seconds)
-        self._lenient_until = trio.current_time() + self.grace
+        # Nobody is told of it: due times are read anew by the look that comes every half minute.
+        self._lenient_until = trio.current_time() + LOOK_SECONDS + self.grace
 
     def drop_hints(self) -> None:
         """From now on every hint is lost."""

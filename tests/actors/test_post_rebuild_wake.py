@@ -79,9 +79,9 @@ class Case:
 
 CASES = {
     "idle": Case("iris", message=True, busy=False, steps=170),
-    "busy": Case("iris", message=True, busy=True, steps=250),
+    "busy": Case("iris", message=True, busy=True, steps=240),
     "note only": Case("iris", message=False, busy=False, steps=60),
-    "manager": Case("boss", message=True, busy=True, steps=250),
+    "manager": Case("boss", message=True, busy=True, steps=240),
 }
 
 

@@ -7,7 +7,7 @@ import trio
 from attrs import frozen
 
 from hive.actors import Bus, Fact
-from hive.testing import FactLog, Simulation, simulate
+from hive.testing import FactLog, Simulation, recorder, simulate
 
 
 @frozen
@@ -27,6 +27,40 @@ def test_facts_are_found_by_class_and_attributes() -> None:
 
     assert [fact.number for fact in log.of(Seen, colour="red")] == [1, 3]
     assert log.trace()[0] == "Seen(number=1, colour='red')"
+
+
+def test_a_log_of_very_much_keeps_the_newest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It knows how many it has forgotten, and two logs still compare."""
+    monkeypatch.setattr(recorder, "FACTS_KEPT", 3)
+    log = FactLog()
+    for number in range(8):
+        log.note(Seen(number))
+
+    assert log.forgotten == 3
+    assert [fact.number for fact in log.of(Seen)] == [3, 4, 5, 6, 7]
+    assert log.trace()[0] == "3 facts before"
+    assert log.counts["Seen"] == 8
+
+
+def test_the_next_fact_is_none_of_the_past_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the log forgets meanwhile."""
+    monkeypatch.setattr(recorder, "FACTS_KEPT", 2)
+
+    async def story(_: Simulation) -> None:
+        log = FactLog()
+        log.note(Seen(1))
+
+        async def publish() -> None:
+            for number in range(2, 9):
+                log.note(Seen(number, "blue" if number in {1, 7} else "red"))
+                if number == 4:
+                    await trio.sleep(1)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(publish)
+            assert (await log.wait_for_next(Seen, colour="blue")).number == 7
+
+    simulate(story, 0)
 
 
 def test_waiting_ends_with_the_fact_that_was_waited_for() -> None:

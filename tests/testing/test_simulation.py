@@ -22,6 +22,7 @@ from hive.protocol.errors import Conflict, Malformed, NotFound
 from hive.protocol.mail import State
 from hive.protocol.parking import Reason
 from hive.retelling import AGAIN, TWICE
+from hive.store.handlers import HANDLERS
 from hive.testing import (
     Faults,
     Journalled,
@@ -575,3 +576,64 @@ def test_stories_told_twice_are_compared() -> None:
         TWICE.reset(token)
     assert "number 0" in str(caught.value)
     assert "number 1" in str(caught.value)
+
+
+# --- daemons that die, and time that runs away -----------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_who_waits_for_a_daemon_that_dies_while_it_starts_is_served_by_the_next(seed: int) -> None:
+    """However often that happens: a client waits for any daemon, not for this one."""
+
+    async def story(sim: Simulation) -> None:
+        await sim.spawn("iris")
+        swarm = await sim.swarm()
+
+        async def kill() -> None:
+            await trio.lowlevel.checkpoint()
+            await trio.lowlevel.checkpoint()
+            assert swarm.starting
+            swarm.restart_daemon()
+
+        async with trio.open_nursery() as nursery:
+
+            def visit(_: object) -> None:
+                nursery.start_soon(sim.send, "iris", f"letter {swarm.boots}")
+                if swarm.boots < 6:
+                    nursery.start_soon(kill)
+                else:
+                    swarm.visitors.clear()
+
+            swarm.visitors.append(visit)
+            swarm.restart_daemon()
+            await swarm.until(lambda: swarm.boots >= 6)
+        await sim.settle()
+        letters = {mail.body for mail in sim.inbox("iris") if mail.sender == "operator"}
+        assert letters == {f"letter {boot}" for boot in range(1, 7)}
+
+    simulate(story, seed)
+
+
+def test_a_story_that_takes_too_long_is_told_of_like_any_other_that_fails() -> None:
+    """`run` raises nothing, and says how to have it again."""
+
+    async def story(sim: Simulation) -> None:
+        await sim.spawn("iris")
+        await trio.sleep_forever()
+
+    told = run(story, 5)
+    assert isinstance(told.error, trio.TooSlowError)
+    assert told.seconds == 24 * 3600
+    assert any("seed 5" in note for note in told.error.__notes__)
+
+
+def test_a_store_that_errs_can_be_put_below_a_story() -> None:
+    """To see that the story finds it out."""
+
+    async def story(sim: Simulation) -> None:
+        sim.handlers = {**HANDLERS, Pause: lambda *_: ()}
+        await sim.spawn("iris")
+        assert await sim.do(Pause("iris")) == ()
+        assert sim.agent("iris").parked == ()
+
+    simulate(story, 0)
