@@ -175,18 +175,18 @@ def _given(word: str) -> tuple[str, float]:
 
 
 SOME: Final[Mapping[Site, float]] = {
-    Site.CRASH: 0.0005,
-    Site.HANG: 0.002,
+    Site.CRASH: 0.001,
+    Site.HANG: 0.008,
     Site.CUT_STREAM: 0.02,
     Site.DELAY: 0.05,
-    Site.DUPLICATE: 0.05,
+    Site.DUPLICATE: 0.08,
     Site.DROP_HINT: 0.2,
     Site.FAIL_COMMIT: 0.02,
-    Site.FULL_DISK: 0.002,
-    Site.KILL_DAEMON: 0.0002,
-    Site.LOSE_BOX: 0.0003,
-    Site.LOSE_ANSWER: 0.05,
-    Site.JUMP_CLOCK: 0.0001,
+    Site.FULL_DISK: 0.006,
+    Site.KILL_DAEMON: 0.0005,
+    Site.LOSE_BOX: 0.001,
+    Site.LOSE_ANSWER: 0.1,
+    Site.JUMP_CLOCK: 0.0005,
 }
 """A swarm at work takes some ten thousand steps in an hour; so this is a few faults of each kind."""
 
