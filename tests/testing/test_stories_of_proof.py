@@ -16,6 +16,7 @@ from attrs import evolve
 from hive.protocol.commands import BeginTurn, Command, EndTurn, Lease, Send
 from hive.protocol.mail import Provenance, SendAnswer
 from hive.protocol.outcome import Outcome
+from hive.store import rows
 from hive.store.batch import Handlers
 from hive.store.handlers import HANDLERS
 from hive.store.leases import lease
@@ -173,7 +174,9 @@ def acks_by_itself(tx: Transaction, command: Command[object]) -> object:
     assert isinstance(command, Lease)
     leased = lease(tx, command)
     for one in leased:
-        settle(tx, one.mail.number, one.claim, Change(Verdict.DONE, "ack"))
+        row = rows.message(tx, one.mail.id)
+        assert row is not None
+        settle(tx, row, Change(Verdict.DONE, "ack"))
     return leased
 
 
