@@ -105,7 +105,7 @@ OPENS_NURSERIES = {
     "hive.testing.simulate",
     "hive.testing.store_contract",
     "hive.testing.store_world",
-    "hive.testing.swarm",
+    "hive.testing.telling",
     "hive.testing.torture.run",
     "hive.web.conversation",
 }

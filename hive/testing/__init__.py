@@ -14,6 +14,8 @@ Needs no pytest, no root and no network.  docs/testing.md is the way in.
 
 from .brains import Brain, Script, Turn, TurnFailed
 from .faults import Fault, Faults, Site
+from .forbidden import Allowed
+from .guard import NotDeterministic, guarded
 from .probe import Do, Note, Probe, probe
 from .recorder import FactLog, Journalled
 from .simulate import Run, Simulation, run, simulate
@@ -22,6 +24,7 @@ from .story import Letter
 from .sweep import Swept, sweep_cancel, sweep_kill
 
 __all__ = [
+    "Allowed",
     "Brain",
     "Do",
     "FactLog",
@@ -29,6 +32,7 @@ __all__ = [
     "Faults",
     "Journalled",
     "Letter",
+    "NotDeterministic",
     "Note",
     "Probe",
     "Run",
@@ -40,6 +44,7 @@ __all__ = [
     "Turn",
     "TurnFailed",
     "deterministic_scheduling",
+    "guarded",
     "probe",
     "run",
     "simulate",

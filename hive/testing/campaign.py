@@ -23,7 +23,7 @@ from .lookup import NoStory
 from .shrink import shrinking
 from .simulate import difference
 from .summary import DIFFERENCE, Shrunk, Summary, Told, joined
-from .swarm import scratch
+from .telling import scratch
 
 START_SECONDS = 120.0
 """How long a process may take to import the story."""

@@ -132,7 +132,7 @@ ALLOWED: Final = (
     Allowed("trio._core._mock_clock", "time.perf_counter", "it makes the virtual clock, at rate zero"),
     Allowed("logging", "time.*", "a log line bears the time at which a person sees it; nothing reads it"),
     Allowed("logging.*", "time.*", "as above"),
-    Allowed("hive.testing.swarm", "random.Random*", "the name of a scratch directory, which no story sees"),
+    Allowed("hive.testing.telling", "random.Random*", "the name of a scratch directory, which no story sees"),
     Allowed(
         "hive.store.opening", "*", "sqlite-utils notes when a migration ran and draws a savepoint's name"
     ),

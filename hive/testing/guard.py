@@ -94,7 +94,8 @@ def guarded(
         for one in disorder(module)
     ]:
         raise NotDeterministic(untidy)
-    watch = Watch(tuple(allowed))
+    # What an outer guard allows is allowed within it.
+    watch = Watch((*allowed, *(_watching[-1].allowed if _watching else ())))
     try:
         with _up(watch, strict=strict):
             yield watch

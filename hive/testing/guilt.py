@@ -67,6 +67,8 @@ def guilty(frame: FrameType | None, what: Forbidden, allowed: tuple[Allowed, ...
     while frame is not None and frame.f_code is not _LOOP:
         if suspect is None:
             module = str(frame.f_globals.get("__name__"))
+            if module == "importlib._bootstrap":
+                return None  # what a library does while it is imported is not done for whoever imports it
             if _excused(module, what.name, allowed):
                 return None
             if module not in PASS_ON and not is_library(frame.f_code.co_filename):

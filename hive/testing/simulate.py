@@ -21,6 +21,7 @@ from hive.protocol.events import TYPES
 from hive.retelling import TWICE
 
 from .faults import Faults, Injector, Site
+from .guard import NotDeterministic, guarded
 from .recorder import Journalled
 from .stage import Stage, play
 from .story import Letter, Scene, explain, replay_line
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
     from .brains import Brain
     from .faults import Fault
+    from .forbidden import Allowed
     from .recorder import FactLog
     from .swarm import Swarm
 
@@ -126,7 +128,7 @@ class Simulation(Stage):
         if self._swarm is None:
             from hive.store.sqlite import open_reader  # noqa: PLC0415 - actors need no store
 
-            from .swarm import scratch  # noqa: PLC0415 - nor MCP, which takes long to import
+            from .telling import scratch  # noqa: PLC0415 - nor MCP, which takes long to import
 
             self._swarm = swarm = self._swarm_in(self._kept.enter_context(scratch()))
             self._nursery.start_soon(swarm.live)
@@ -386,14 +388,34 @@ def run(  # noqa: PLR0913 - each by its name, and each optional
     faults: Faults | None = None,
     limits: Limits | None = None,
     tools: Sequence[ToolSpec] = (),
+    allowed: Sequence[Allowed] = (),
     instruments: Sequence[trio.abc.Instrument] = (),
 ) -> Run[T]:
     """Tell a story once and say how it went.  An error of the story is part of the answer and is not raised.
 
     An error bears notes: how to repeat the run, its last facts, and the life of the mail it left unfinished.
     """
+    told = None
+    try:
+        with guarded(story, allowed=allowed):
+            told = _run(story, seed, faults or Faults(), limits, tuple(tools), instruments)
+    except NotDeterministic as error:
+        if told is None:  # the story's own source is at fault, or there is nothing to tell of it
+            raise
+        error.__cause__ = told.error
+        return evolve(told, outcome=Error(error))
+    return told
+
+
+def _run(  # noqa: PLR0913, PLR0917 - as it was given
+    story: Callable[[Simulation], Awaitable[T]],
+    seed: int,
+    plan: Faults,
+    limits: Limits | None,
+    tools: tuple[ToolSpec, ...],
+    instruments: Sequence[trio.abc.Instrument],
+) -> Run[T]:
     steps = _Steps()
-    plan = faults or Faults()
     cut_short: list[Run[T]] = []
 
     async def main(limit: trio.CancelScope) -> Run[T]:
@@ -408,7 +430,7 @@ def run(  # noqa: PLR0913 - each by its name, and each optional
                 limit=limit,
                 injector=Injector(plan, seed),
                 limits=limits,
-                tools=tuple(tools),
+                tools=tools,
                 nursery=nursery,
                 kept=kept,
             )
@@ -477,18 +499,22 @@ def simulate(  # noqa: PLR0913 - each by its name, and each optional
     faults: Faults | None = None,
     limits: Limits | None = None,
     tools: Sequence[ToolSpec] = (),
+    allowed: Sequence[Allowed] = (),
     instruments: Sequence[trio.abc.Instrument] = (),
 ) -> T:
     """Tell a story in virtual time and return what it returns.  The same seed gives the same run.
 
-    `faults` go wrong besides, by this seed; `tools` are had by the agents beside hive's own.  Raises what the
-    story raises, `AssertionError` where an invariant does not hold, and `trio.TooSlowError` if the story is
-    not over after a virtual day besides the time it lets pass itself.
+    `faults` go wrong besides, by this seed; `tools` are had by the agents beside hive's own; `allowed` are
+    exceptions from the rules of docs/determinism.md.  Raises what the story raises, `NotDeterministic` where
+    it breaks those rules, `AssertionError` where an invariant does not hold, and `trio.TooSlowError` if the
+    story is not over after a virtual day besides the time it lets pass itself.
     """
-    told = run(story, seed, faults=faults, limits=limits, tools=tools, instruments=instruments)
+    told = run(
+        story, seed, faults=faults, limits=limits, tools=tools, allowed=allowed, instruments=instruments
+    )
     # An instrument is told of one run, and may remember it.
     if TWICE.get() and told.error is None and not instruments:
-        again = run(story, seed, faults=faults, limits=limits, tools=tools)
+        again = run(story, seed, faults=faults, limits=limits, tools=tools, allowed=allowed)
         if (found := difference(told.trace(), again.trace())) is not None:
             error = AssertionError(found)
             error.add_note(replay_line(seed, told.faults, told.injected, story))

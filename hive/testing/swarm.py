@@ -5,17 +5,13 @@ between an agent's client and its endpoint; the store, the tree, the turns and t
 run in production.  After every commit the invariants are checked.
 """
 
-import os
-import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from random import Random
 from typing import Never, TypeVar
 
 import trio
 from attrs import define, evolve, field, frozen
-from outcome import Error, Value
 
 from hive.actors import (
     ROOT,
@@ -78,7 +74,7 @@ from hive.store.sqlite import SqliteStore, open_store
 from hive.testing.brains import OWN_RULES, Brain, BrainParts, backend_of
 from hive.testing.endpoint import Endpoint, Network
 from hive.testing.recorder import Journalled
-from hive.testing.stage import Stage, play
+from hive.testing.stage import Stage
 from hive.testing.trouble import CutBackend, SeededPauses, Trouble
 
 T = TypeVar("T")
@@ -555,53 +551,3 @@ def _is_quiet(view: AgentView) -> bool:
     # A reason that time lifts is something to wait for; one that a person lifts is not.
     held = any(not EXITS[parked.reason].timed for parked in view.parked)
     return view.open_turn is None and not down and (not view.deliverable or held)
-
-
-@asynccontextmanager
-async def open_swarm(swarm: Swarm) -> AsyncIterator[Swarm]:
-    """Serve a swarm until the block is left.
-
-    Every commit checks the invariants, and leaving the block well checks all history.
-    """
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(swarm.live)
-        await swarm.daemon()
-        yield swarm
-        if swarm.checked:
-            swarm.violations.extend(swarm.look(deep=True))
-        nursery.cancel_scope.cancel(reason="the story is over")
-    assert not swarm.violations, swarm.violations[0].text
-    assert not swarm.endpoint_errors, repr(swarm.endpoint_errors[0])
-
-
-@contextmanager
-def scratch() -> Iterator[Path]:
-    """A directory in memory where there is one: a simulation syncs thousands of times.
-
-    Who runs simulations in processes that may be killed names one of its own, and removes it: HIVE_SCRATCH.
-    """
-    # The directory made in it has a random name and mode 0700.
-    memory = Path(os.environ.get("HIVE_SCRATCH", "/dev/shm"))  # noqa: S108
-    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as directory:
-        yield Path(directory)
-
-
-def run_swarm(
-    story: Callable[[Swarm], Awaitable[T]],
-    seed: int,
-    *,
-    make: Callable[[Stage, Path], Swarm] = Swarm,
-    instruments: Sequence[trio.abc.Instrument] = (),
-) -> T:
-    """Tell a story about a swarm of its own in virtual time, on disk nowhere; the same seed, the same run."""
-
-    async def tell(_limit: trio.CancelScope) -> Value[T] | Error:
-        with scratch() as directory:
-            async with open_swarm(make(Stage(seed, Random(seed)), directory)) as swarm:
-                try:
-                    return Value(await story(swarm))
-                except Exception as error:  # noqa: BLE001 - raised below, where no nursery wraps it
-                    swarm.checked = False
-                    return Error(error)
-
-    return play(tell, seed, instruments=instruments).unwrap()

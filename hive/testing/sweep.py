@@ -13,6 +13,7 @@ from typing import Final, Generic, TypeVar
 import trio
 from attrs import define, field, frozen
 
+from .guard import guarded
 from .simulate import Simulation, simulate
 
 W = TypeVar("W")
@@ -78,15 +79,16 @@ def sweep_kill(  # noqa: PLR0913  - a story, its world, what kills, what must ho
     what died.
     """
     unfinished = 0
-    for steps, at in enumerate(range(1, BOUND, every)):
-        world = build()
-        run = _Run(story, world, kill, ends_run)
-        strike = _Strike(at, run.strike)
-        finished = simulate(run.tell, seed, instruments=[strike])
-        check(world)
-        if not run.struck:
-            return Swept(steps, unfinished)
-        unfinished += not finished
+    with guarded(story):  # once for all runs: to put it up takes as long as a short one
+        for steps, at in enumerate(range(1, BOUND, every)):
+            world = build()
+            run = _Run(story, world, kill, ends_run)
+            strike = _Strike(at, run.strike)
+            finished = simulate(run.tell, seed, instruments=[strike])
+            check(world)
+            if not run.struck:
+                return Swept(steps, unfinished)
+            unfinished += not finished
     raise AssertionError(f"the story has more than {BOUND} steps")
 
 

@@ -34,7 +34,8 @@ from hive.store.batch import CLEARED
 from hive.store.hints import Hints
 from hive.store.invariants import GRACE_SECONDS
 from hive.testing.stage import Stage
-from hive.testing.swarm import Swarm, run_swarm
+from hive.testing.swarm import Swarm
+from hive.testing.telling import run_swarm
 from hive.testing.trouble import AtStep
 
 Story = Callable[[Swarm], Awaitable[None]]

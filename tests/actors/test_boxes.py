@@ -9,7 +9,8 @@ from hive.actors.boxes import LONGEST_DELAY_SECONDS
 from hive.protocol.commands import AddAgent, RemoveAgent, Settings, StartAgent, StopAgent
 from hive.protocol.mail import Kind, Mail, State
 from hive.protocol.parking import Reason
-from hive.testing.swarm import Swarm, run_swarm
+from hive.testing.swarm import Swarm
+from hive.testing.telling import run_swarm
 
 seeds = pytest.mark.seeds(5)
 

@@ -25,7 +25,8 @@ from hive.protocol.views import JournalRow
 from hive.store.faults import CommitFaults
 from hive.store.hints import Hints
 from hive.testing.stage import Stage
-from hive.testing.swarm import Swarm, run_swarm
+from hive.testing.swarm import Swarm
+from hive.testing.telling import run_swarm
 
 SEEDS = int(os.environ.get("HIVE_SEEDS", "10"))
 NAMES = ("boss", "iris", "otto", "cleo")

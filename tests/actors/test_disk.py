@@ -9,7 +9,8 @@ import trio
 from hive.protocol.commands import AddAgent, Send, Settings
 from hive.protocol.errors import StoreUnavailable
 from hive.protocol.mail import Provenance, State
-from hive.testing.swarm import Swarm, run_swarm
+from hive.testing.swarm import Swarm
+from hive.testing.telling import run_swarm
 
 seeds = pytest.mark.seeds(10)
 LONG = 120.0

@@ -13,7 +13,8 @@ from hive.protocol.commands import CancelTurn, Lease, Pause, RemoveAgent, Resume
 from hive.protocol.mail import Provenance, State
 from hive.store.hints import Hints
 from hive.testing.stage import Stage
-from hive.testing.swarm import AGAIN_SECONDS, Swarm, run_swarm
+from hive.testing.swarm import AGAIN_SECONDS, Swarm
+from hive.testing.telling import run_swarm
 
 LATE = LOOK_SECONDS + 2.0
 """A look, and the time to act on it."""

@@ -16,7 +16,8 @@ from hive.protocol.errors import Conflict, NotFound
 from hive.protocol.mail import Provenance, State
 from hive.protocol.parking import Parked, Reason
 from hive.protocol.views import AgentView
-from hive.testing.swarm import Swarm, run_swarm
+from hive.testing.swarm import Swarm
+from hive.testing.telling import run_swarm
 
 T = TypeVar("T")
 

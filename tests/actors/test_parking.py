@@ -15,7 +15,8 @@ from hive.protocol.commands import Ack, CancelTurn, Kick, Lease, Park, Pause, Re
 from hive.protocol.limits import Limits
 from hive.protocol.mail import State
 from hive.protocol.parking import EXITS, Reason
-from hive.testing.swarm import Swarm, run_swarm
+from hive.testing.swarm import Swarm
+from hive.testing.telling import run_swarm
 
 LIMITS = Limits(max_running_turns=1, interruptions=3, attempts=1)
 PLAIN = Settings()

@@ -32,7 +32,8 @@ from hive.store.turns import begin_turn
 from hive.store.verdicts import finish_unclaimed
 from hive.testing import Stage
 from hive.testing.page import Page, looking_parts
-from hive.testing.swarm import Swarm, run_swarm
+from hive.testing.swarm import Swarm
+from hive.testing.telling import run_swarm
 from hive.testing.trouble import AtStep
 from hive.web import wire
 from hive.web.gets import ANSWERS

@@ -13,7 +13,8 @@ import trio
 
 from hive.protocol.commands import Settings
 from hive.protocol.mail import State
-from hive.testing.swarm import Swarm, run_swarm
+from hive.testing.swarm import Swarm
+from hive.testing.telling import run_swarm
 
 SEEDS = int(os.environ.get("HIVE_SEEDS", "10"))
 AGENTS = ("boss", "iris", "otto", "cleo")

@@ -31,7 +31,8 @@ from hive.protocol.limits import Limits
 from hive.protocol.mail import Kind, Provenance, State
 from hive.protocol.parking import Reason
 from hive.testing import Stage
-from hive.testing.swarm import Swarm, run_swarm
+from hive.testing.swarm import Swarm
+from hive.testing.telling import run_swarm
 from hive.testing.trouble import AtStep
 
 seeds = pytest.mark.seeds(5)

@@ -10,7 +10,8 @@ from hive.mcp.serving import CHILD as MCP
 from hive.protocol.mail import Mail, State
 from hive.protocol.outcome import Outcome
 from hive.testing import Stage
-from hive.testing.swarm import Swarm, run_swarm
+from hive.testing.swarm import Swarm
+from hive.testing.telling import run_swarm
 
 STEPS = 40
 """A call has fewer steps than that."""

@@ -3,6 +3,7 @@
 # ruff: noqa: PLW0108 - a lambda is the line that the guard has to name
 
 import datetime as dt
+import importlib
 import logging
 import os
 import random
@@ -28,7 +29,8 @@ from hive.actors import Actor, ChildSpec, Context, Message, open_hive
 from hive.testing import Note, Simulation, simulate
 from hive.testing.forbidden import FORBIDDEN, Allowed
 from hive.testing.guard import NotDeterministic, guarded
-from hive.testing.swarm import Swarm, run_swarm
+from hive.testing.swarm import Swarm
+from hive.testing.telling import run_swarm
 
 HERE = Path(__file__).name
 BOUND_EARLY = time.time
@@ -263,6 +265,19 @@ def test_who_takes_hives_defaults_in_a_story_is_answerable_for_them() -> None:
             pass
 
     assert f"random.Random() without a seed at tests/testing/{HERE}:" in told(story)
+
+
+def test_what_a_library_does_while_it_is_imported_is_not_the_importers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The MCP SDK draws a key when it is first imported; what the importer does itself is judged as ever."""
+    library = tmp_path / "site-packages"
+    library.mkdir()
+    (library / "draws_at_import.py").write_text("import os\nkey = os.urandom(8)\n")
+    monkeypatch.syspath_prepend(library)
+
+    assert found(lambda: importlib.import_module("draws_at_import")) == ""
+    assert found(lambda: os.urandom(8))
 
 
 def test_an_exception_is_declared_with_its_reason() -> None:

@@ -51,7 +51,7 @@ print(simulate(story, 0))
 
 SWARM = """
 from hive.testing.guard import guarded
-from hive.testing.swarm import run_swarm
+from hive.testing.telling import run_swarm
 
 async def story(swarm):
     await swarm.add("iris")

@@ -982,8 +982,8 @@ def test_an_interrupt_in_a_child_ends_the_hive_in_order(nested: bool) -> None:
                 raise KeyboardInterrupt
         raise KeyboardInterrupt
 
-    async def story(_: Simulation) -> None:
-        async with open_hive(probe("a", log), probe("b", log), probe("c", log)) as hive:
+    async def story(sim: Simulation) -> None:
+        async with sim.hive(probe("a", log), probe("b", log), probe("c", log)) as hive:
             hive.ref("b").tell(Do(interrupt))
             await trio.sleep_forever()
 
@@ -1057,7 +1057,7 @@ def test_a_hive_that_nobody_listens_to_works_as_well() -> None:
 
     async def story(sim: Simulation) -> None:
         facts: list[Fact] = []
-        async with open_hive(ChildSpec("a", Actor), probe("b")) as hive:
+        async with open_hive(ChildSpec("a", Actor), probe("b"), random=sim.random) as hive:
             hive.ref("a").tell(Note("nothing for me"))
             hive.ref("b").tell(Note("noted"))
             await settle()
