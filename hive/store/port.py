@@ -23,6 +23,7 @@ from hive.protocol.views import (
     TurnView,
     Violation,
 )
+from hive.store.once import Repeated
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -162,6 +163,10 @@ class Reader(Protocol):
 
     def answer(self, once: Once) -> dict[str, object] | None:
         """What `KeepAnswer` has kept under a key; `Conflict` where the key was used for something else."""
+        ...
+
+    def repeated(self, command: Command[object], once: Once) -> Repeated | None:
+        """What was answered before under a key; `Conflict` where the key was used for something else."""
         ...
 
     def web_session(self, sha256: str) -> str | None:

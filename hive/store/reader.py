@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from attrs import define, field, frozen
 
-from hive.protocol.commands import KeepAnswer, Once
+from hive.protocol.commands import Command, KeepAnswer, Once
 from hive.protocol.mail import Mail
 from hive.protocol.names import OPERATOR
 from hive.protocol.parking import EXITS, Parked
@@ -34,7 +34,7 @@ from hive.store import audit, history, invariants
 from hive.store.audit import Order, Seen
 from hive.store.boot import leftovers
 from hive.store.figures import figures
-from hive.store.once import answer_of
+from hive.store.once import Repeated, answer_of
 from hive.store.parking import parked_of
 from hive.store.rows import mail_of, settings_of
 
@@ -304,6 +304,11 @@ class SqliteReader:
         """What `KeepAnswer` has kept under this key; `Conflict` where it was used for something else."""
         row = self._row("SELECT * FROM answer WHERE scope = ? AND key = ?", once.scope, once.key)
         return None if row is None else answer_of(row, KeepAnswer, once)
+
+    def repeated(self, command: Command[object], once: Once) -> Repeated | None:
+        """What was answered before under this key; `Conflict` where it was used for something else."""
+        row = self._row("SELECT * FROM answer WHERE scope = ? AND key = ?", once.scope, once.key)
+        return None if row is None else Repeated(answer_of(row, type(command), once))
 
     def web_session(self, sha256: str) -> str | None:
         """Role of a session that is valid now."""

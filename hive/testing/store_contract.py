@@ -45,6 +45,7 @@ from hive.protocol.errors import Conflict, NotFound, StoreUnavailable
 from hive.protocol.mail import Kind, State
 from hive.protocol.outcome import Outcome
 from hive.protocol.views import JournalRow, Process, StreamView
+from hive.store.once import Repeated
 from hive.store.port import Reader, Store, Ticket
 from hive.testing.store_world import VERSION, ServedStore, World, a_send, bodies, done, served
 
@@ -199,6 +200,19 @@ class StoreContract:
             await store.submit(a_send("iris", "hello"), Once("operator", "l", "d")).outcome()
             with pytest.raises(Conflict):
                 store.reader.answer(Once("operator", "l", "d"))
+
+    @trio_test
+    async def test_what_was_answered_can_be_read_without_a_commit(self, tmp_path: Path) -> None:
+        """So that it can be said again while commits fail."""
+        once, send = Once("operator", "k", "d"), a_send("iris", "hello")
+        async with self.running(tmp_path, World()) as store:
+            assert store.reader.repeated(send, once) is None
+            answer = await store.submit(send, once).outcome()
+            assert store.reader.repeated(send, once) == Repeated(answer)
+            with pytest.raises(Conflict):
+                store.reader.repeated(send, Once("operator", "k", "other"))
+            with pytest.raises(Conflict):
+                store.reader.repeated(Bury("1"), once)
 
     @trio_test
     async def test_a_keyed_command_whose_commit_failed_holds_once_when_it_is_asked_again(

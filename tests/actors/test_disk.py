@@ -6,8 +6,9 @@ from functools import partial
 import pytest
 import trio
 
-from hive.protocol.commands import AddAgent, Send, Settings
-from hive.protocol.errors import StoreUnavailable
+from hive.actors.protocol import BROKER, Perform
+from hive.protocol.commands import AddAgent, Once, Send, Settings
+from hive.protocol.errors import Conflict, StoreUnavailable
 from hive.protocol.mail import Provenance, State
 from hive.testing.swarm import Swarm
 from hive.testing.telling import run_swarm
@@ -107,5 +108,29 @@ def test_a_client_is_refused_at_once_and_says_why(seed: int) -> None:
         sent = await swarm.send("iris", "!say accepted now")
         await swarm.settle()
         assert swarm.drove_a_turn(sent.id)
+
+    run_swarm(story, seed)
+
+
+@seeds
+def test_what_held_before_the_disk_was_full_is_not_denied_when_it_is_asked_again(seed: int) -> None:
+    """The same key gets the same answer, other content a conflict, and only what is new is refused."""
+
+    async def story(swarm: Swarm) -> None:
+        await swarm.add("iris")
+        broker = (await swarm.daemon()).hive.ref(BROKER)
+        send = Send("operator", "iris", "!say once", Provenance.OPERATOR)
+        once = Once("operator", "key", "content")
+        answer = await broker.ask(Perform(send, once))
+        await fill(swarm)
+        assert await broker.ask(Perform(send, once)) == answer
+        with pytest.raises(Conflict):
+            await broker.ask(Perform(send, Once("operator", "key", "other content")))
+        for new in (None, Once("operator", "another key", "content")):
+            with pytest.raises(StoreUnavailable):
+                await broker.ask(Perform(send, new))
+        swarm.fill_disk(full=False)
+        await swarm.settle()
+        assert [mail.id for mail in swarm.store.reader.mailbox("iris").mail] == [answer.accepted[0].id]
 
     run_swarm(story, seed)
