@@ -6,10 +6,11 @@ nothing is lost when this actor is not there to see them.
 """
 
 import math
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
-from attrs import define, frozen
+from attrs import define, field, frozen
 
 from hive.actors import (
     Actor,
@@ -37,6 +38,12 @@ from hive.protocol.parking import Reason
 from hive.protocol.views import AgentView, JournalRow
 from hive.store.hints import Hints
 from hive.store.port import Store
+
+START_TRIES = 5
+"""A harness that cannot start is tried so often in a row before a person has to look."""
+
+RETRY_SECONDS = 1.0
+"""The pause before it is tried again."""
 
 HARNESS_SHUTDOWN_SECONDS = 15.0
 """A backend is asked for 5 s, its box's processes for 5 more; then the harness is cancelled."""
@@ -90,6 +97,8 @@ class Steward(Actor):
     store: Store
     hints: Hints
     spec: Callable[[str], ChildSpec]
+    _failed: Counter[str] = field(factory=Counter, init=False)
+    """How often in a row an agent's harness could not start."""
 
     @asynccontextmanager
     async def lifespan(self, ctx: Context) -> AsyncIterator[None]:
@@ -124,9 +133,15 @@ class Steward(Actor):
         try:
             await supervisor.ask(StartChild(self.spec(name)))
         except StartFailed as failed:
+            self._failed[name] += 1
+            if self._failed[name] < START_TRIES:
+                # It may have been killed, which says nothing about the next time.
+                ctx.after(RETRY_SECONDS, Look())
+                return
             await self.store.submit(Park(name, Reason.RESTARTS, detail=str(failed))).outcome()
         else:
             ctx.watch(harness_of(name))
+        del self._failed[name]
 
 
 def _concerns(row: JournalRow) -> bool:

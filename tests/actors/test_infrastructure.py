@@ -1,6 +1,7 @@
 """Broker, writer and steward: what their neighbours may rely on."""
 
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import TypeVar
 
@@ -8,16 +9,17 @@ import pytest
 import trio
 from attrs import evolve
 
-from hive.actors import ActorCrashed, ActorStopped, Ref
+from hive.actors import Actor, ActorCrashed, ActorStopped, Context, Ref, steward
 from hive.actors.protocol import BROKER, Perform
 from hive.actors.steward import Change, compare
-from hive.protocol.commands import AddAgent, Once, RemoveAgent, Send, Settings
+from hive.protocol.commands import AddAgent, Once, RemoveAgent, Resume, Send, Settings
 from hive.protocol.errors import Conflict, NotFound
 from hive.protocol.mail import Provenance, State
 from hive.protocol.parking import Parked, Reason
 from hive.protocol.views import AgentView
 from hive.testing.swarm import Swarm
 from hive.testing.telling import run_swarm
+from hive.testing.trouble import AtStep
 
 T = TypeVar("T")
 
@@ -189,3 +191,48 @@ def test_agents_come_and_go_while_the_steward_is_dead_and_it_evens_that_out(seed
         await swarm.until(lambda: swarm.harnesses == ("agent:otto",), 40)
 
     run_swarm(story, seed)
+
+
+def test_a_harness_that_is_killed_while_it_starts_is_started_again() -> None:
+    """Wherever in its start the blow falls, no person has to look, and its mail drives a turn."""
+    for step in range(1, 60):
+        instrument = AtStep(step)
+
+        async def story(swarm: Swarm, instrument: AtStep = instrument) -> None:
+            instrument.arm(partial(swarm.kill_loop, "iris"))
+            await swarm.add("iris")
+            sent = await swarm.send("iris", "!say hello")
+            await swarm.settle()
+            assert swarm.drove_a_turn(sent.id)
+            assert [row for row in swarm.journal if row.subject == Reason.RESTARTS] == []
+
+        run_swarm(story, 0, instruments=[instrument])
+
+
+def test_a_harness_that_can_never_start_is_given_up_and_a_person_can_try_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Five times in a row, and then it is a park reason that says why."""
+
+    class Stillborn(Actor):
+        @asynccontextmanager
+        async def lifespan(self, ctx: Context) -> AsyncIterator[None]:
+            await trio.lowlevel.checkpoint()
+            if ctx.name:
+                raise ZeroDivisionError(f"{ctx.name} cannot")
+            yield
+
+    async def story(swarm: Swarm) -> None:
+        with monkeypatch.context() as patched:
+            patched.setattr(steward, "Harness", lambda _agent, _parts: Stillborn())
+            began = trio.current_time()
+            await swarm.add("iris")
+            await swarm.until(lambda: bool(swarm.agent("iris").parked))
+            assert trio.current_time() - began > 3
+            assert "ZeroDivisionError" in swarm.agent("iris").parked[0].detail
+        sent = await swarm.send("iris", "!say hello")
+        await swarm.perform(Resume("iris", (Reason.RESTARTS,)))
+        await swarm.settle()
+        assert swarm.drove_a_turn(sent.id)
+
+    run_swarm(story, 0)
