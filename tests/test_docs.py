@@ -5,6 +5,7 @@ A block marked `sh` holds commands, one a line; `# fails: N` after one says with
 
 import os
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -59,6 +60,16 @@ def test_a_command_of_the_documentation_does_what_it_says(page: str, line: str, 
         timeout=300,
     )
     assert ran.returncode == int(expected[1] if expected else 0), f"{page}: {ran.stdout}{ran.stderr}"
+
+
+def test_the_story_in_the_readme_is_true(tmp_path: Path) -> None:
+    """It is the first thing that people copy."""
+    (block,) = re.findall(
+        r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    script = tmp_path / "copied.py"
+    script.write_text(block)
+    runpy.run_path(str(script))
 
 
 def test_every_example_has_a_test_and_is_as_short_as_is_said() -> None:
