@@ -17,6 +17,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 PATH = re.compile(r"(?<![\w/~.])(?:hive|tests|bench|examples|docs)/[\w/.-]+\.(?:py|md|toml|sh)\b")
+PYTHON = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 FAILS = re.compile(r"\s+# fails: (\d+)$")
 
 ELSEWHERE = {"pip install 'hive[testing]'": "tests/test_wheel.py"}
