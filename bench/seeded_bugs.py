@@ -188,9 +188,9 @@ MUTANTS: Final = (
     # The store: claims, verdicts, commits.
     Mutant(
         "verdict without a fence",
-        "hive/store/verdicts.py",
-        "state = 'claimed' AND claim = ?2",
-        "state = 'claimed' AND ?2 = ?2",
+        "hive/store/endings.py",
+        "message.state = 'claimed' AND message.claim = turn_message.claim",
+        "message.state = 'claimed'",
         STORE,
         "Whoever lost a claim long ago decides what becomes of the message.",
     ),

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import settings
 
 # Where hive is installed, pytest has found its plugin itself.
-pytest_plugins = () if entry_points(group="pytest11", name="hive") else ("hive.pytest_plugin",)
+pytest_plugins = () if entry_points(group="pytest11", name="hive.pytest_plugin") else ("hive.pytest_plugin",)
 
 PROGRAMS = {
     "bwrap": "apt install bubblewrap",

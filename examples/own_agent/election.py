@@ -27,5 +27,5 @@ async def honest(sim: Simulation) -> None:
 
 
 async def hasty(sim: Simulation) -> None:
-    """The one with the bug: hive sim --story examples/own_agent/election.py:hasty --faults lose_box=0.01."""
+    """The one with the bug: hive sim --story examples/own_agent/election.py:hasty --faults lose_box=0.003."""
     await election(HastyTeller())(sim)

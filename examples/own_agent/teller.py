@@ -2,7 +2,14 @@
 
 from collections import Counter
 
-from hive.testing import Turn
+from hive.testing import Turn, TurnFailed
+
+
+async def tell(turn: Turn, score: Counter[str]) -> None:
+    """Send mail.  What refuses it is an answer; then the turn fails, and its mail comes again."""
+    answer = await turn.send("operator", f"{score['yes']} to {score['no']}")
+    if not answer.ok:
+        raise TurnFailed("rate_limit", answer.text, after=60)
 
 
 class Teller:
@@ -13,9 +20,8 @@ class Teller:
 
     async def think(self, turn: Turn) -> None:
         """One turn: count what came, tell the score."""
-        self.votes.update({mail.id: mail.body for mail in turn.mail if mail.body in {"yes", "no"}})
-        score = Counter(self.votes.values())
-        await turn.send("operator", f"{score['yes']} to {score['no']}")
+        self.votes.update({mail.id: mail.body for mail in turn.mail})
+        await tell(turn, Counter(self.votes.values()))
 
 
 class HastyTeller:
@@ -27,4 +33,4 @@ class HastyTeller:
     async def think(self, turn: Turn) -> None:
         """One turn: count what came, tell the score."""
         self.score.update(mail.body for mail in turn.mail)
-        await turn.send("operator", f"{self.score['yes']} to {self.score['no']}")
+        await tell(turn, self.score)

@@ -6,7 +6,7 @@ from teller import HastyTeller, Teller
 
 from hive.testing import Faults, simulate
 
-LOST_BOXES = Faults(lose_box=0.01)
+LOST_BOXES = Faults(lose_box=0.003)
 
 
 @pytest.mark.seeds(30)

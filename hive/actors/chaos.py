@@ -121,18 +121,22 @@ class Run:
 
 
 @define(eq=False)
-class Injector(Actor):
+class Striker(Actor):
     """Strikes at random, at the rate asked for, until its time is over."""
 
     reach: Reach
     run: Run
     _random: Random = field(init=False)
+    _failed: int = field(init=False)
+    """How many commits have failed, as far as told."""
+
     _killed: dict[str, tuple[int, float]] = field(factory=dict, init=False)
     """The incarnation of each actor that was killed last, and when."""
 
     def __attrs_post_init__(self) -> None:
         """Chance of its own, so that a seed says which strikes are drawn, whatever others draw."""
         self._random = Random(self.run.plan.seed)
+        self._failed = self.reach.sites.commits.failed
 
     @asynccontextmanager
     async def lifespan(self, ctx: Context) -> AsyncIterator[None]:
@@ -148,6 +152,7 @@ class Injector(Actor):
             yield
         finally:
             self.reach.sites.disarm()
+            self._count_commits()
             self.run.on = False
             self._note("chaos.off", why=self.run.why, struck=self.run.counts)
 
@@ -156,6 +161,7 @@ class Injector(Actor):
         match message:
             case Next():
                 ctx.after(pause(self.run.plan, self._random), Next())
+                self._count_commits()
                 if strike := draw(self.run.plan, self._targets(), self._random):
                     self._strike(strike, ctx)
             case Hear():
@@ -198,9 +204,8 @@ class Injector(Actor):
                 self._count(Kind.BOX, target)
                 ctx.spawn(self._kill_box, target)
             case Kind.COMMIT:
+                # Told of once it has hit somebody: the row itself is a commit, and would take it.
                 reach.sites.commits.next_fails = True
-                # This row is in the commit that fails, or in one after it, and stays until one holds.
-                self._count(Kind.COMMIT, "one batch")
             case Kind.PROVIDER:
                 reach.sites.fail_turn(self._fail_turn)
             case Kind.REQUEST:
@@ -231,6 +236,12 @@ class Injector(Actor):
         self.run.struck[kind] += 1
         self._note("chaos.struck", kind=kind.value, target=target)
 
+    def _count_commits(self) -> None:
+        failed = self.reach.sites.commits.failed
+        for _ in range(failed - self._failed):
+            self._count(Kind.COMMIT, "one batch")
+        self._failed = failed
+
     def _note(self, type_: str, **data: object) -> None:
         self.reach.store.submit(NoteFact(type_, None, data))
 
@@ -254,7 +265,7 @@ class Chaos:
         if plan.seed is None:
             plan = evolve(plan, seed=self.new_seed())
         run = Run(plan, by, self.wall())
-        start = partial(Injector, self.reach, run)
+        start = partial(Striker, self.reach, run)
         # Known before it starts: should we be cancelled meanwhile, it is on and says so.
         before, self._run = self._run, run
         try:

@@ -19,10 +19,14 @@ class CommitFaults:
     next_fails: bool = False
     """One does, which takes this back."""
 
+    failed: int = 0
+    """How many have, by `next_fails`."""
+
     def on_commit(self) -> None:
         """Raise what a disk that cannot be written does, where that is wanted."""
         if self.full:
             raise sqlite3.OperationalError("database or disk is full")
         if self.next_fails:
             self.next_fails = False
+            self.failed += 1
             raise sqlite3.OperationalError("this commit was made to fail")

@@ -28,7 +28,9 @@ from hive.agents.events import (
 from hive.agents.rules import Rules
 from hive.agents.scripted import EVENTS_AHEAD, RULES, ScriptedBackend, beside, broken, cause_of
 from hive.agents.steps import Call
-from hive.agents.tools import OpenTools, ToolAnswer, Tools
+from hive.agents.tools import OpenTools, ToolAnswer, Tools, ToolsDown
+from hive.containers.port import BoxDown
+from hive.protocol.errors import HiveRefusal
 from hive.protocol.mail import Mail, Provenance
 from hive.protocol.names import OPERATOR
 
@@ -138,8 +140,8 @@ class BrainParts:
 
     random: Random
     wall: Callable[[], float]
-    on_assertion: Callable[[AssertionError], None]
-    """Told of every assertion of a brain that does not hold."""
+    on_bug: Callable[[Exception], None]
+    """Told of every error that a brain raises by mistake, or by asserting."""
 
 
 OWN_RULES = "brain"
@@ -308,7 +310,10 @@ class _FunctionRun:
         await self._send.send(PromptAccepted(prompt.messages))
         self._turn = turn = Turn(spec.agent, prompt.mail, parts.random, parts.wall, tools, self._send.send)
         try:
-            await _carry_out(turn, await self._backend.think(turn))
+            thought = self._backend.think(turn)
+            if not isinstance(thought, Awaitable):
+                raise TypeError(f"a brain is an async function: {self._backend.think!r} returned {thought!r}")
+            await _carry_out(turn, await thought)
         finally:
             self._turn = None
         return Result(turn.said)
@@ -318,11 +323,11 @@ class _FunctionRun:
             case TurnFailed():
                 until = None if cause.after is None else self._backend.parts.wall() + cause.after
                 return Result(error=cause.error, detail=cause.detail, until=until)
-            case AssertionError():
-                # A brain that asserts speaks for its test, which must not pass for a retried turn.
-                self._backend.parts.on_assertion(cause)
-            case _:
+            case ToolsDown() | BoxDown() | HiveRefusal():
                 pass
+            case _:
+                # Otherwise a test would pass over a brain that breaks down, for its turn is tried again.
+                self._backend.parts.on_bug(cause)
         return broken(cause)
 
 

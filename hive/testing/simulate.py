@@ -17,6 +17,7 @@ import trio
 from attrs import define, evolve, field, frozen
 from outcome import Error, Value
 
+from hive.protocol.errors import NotFound
 from hive.protocol.events import TYPES
 from hive.retelling import TWICE
 
@@ -49,6 +50,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 C = TypeVar("C")
 
+ALL = 10_000_000
+"""More rows than any story makes."""
+
 SETTLE_SECONDS = 6 * 3600.0
 """How long `settle` waits in virtual time: longer than any pause hive makes by itself."""
 
@@ -77,7 +81,7 @@ class Simulation(Stage):
     reading: Reader | None = field(default=None, init=False, repr=False)
     """Committed state, whether or not a daemon runs; None until one has."""
 
-    _failed: list[AssertionError] = field(factory=list, init=False, repr=False)
+    _failed: list[Exception] = field(factory=list, init=False, repr=False)
 
     # --- who there is ----------------------------------------------------------------------------
 
@@ -213,19 +217,22 @@ class Simulation(Stage):
         from hive.actors.protocol import harness_of  # noqa: PLC0415
 
         swarm = await self._upon(at)
-        swarm.kill_actor(harness_of(name) if harness_of(name) in swarm.harnesses else name)
+        is_agent = self._read().agent(name) is not None
+        if not is_agent and name not in swarm.mortals:
+            raise NotFound(f"there is no agent and no actor {name!r}; there are {', '.join(swarm.mortals)}")
+        swarm.kill_actor(harness_of(name) if is_agent else name)
 
     async def rebuild(self, agent: str, *, at: str | type[Fact] | None = None) -> None:
         """Have an agent's box replaced."""
-        await (await self._upon(at)).rebuild(agent)
+        await (await self._upon(at, agent)).rebuild(agent)
 
     async def lose_box(self, agent: str, *, at: str | type[Fact] | None = None) -> None:
         """Have an agent's box die."""
-        (await self._upon(at)).kill_box(agent)
+        (await self._upon(at, agent)).kill_box(agent)
 
     async def cut_stream(self, agent: str, *, at: str | type[Fact] | None = None) -> None:
         """Break the connection between an agent's harness and what thinks, if a turn runs."""
-        (await self._upon(at)).kill_backend(agent)
+        (await self._upon(at, agent)).kill_backend(agent)
 
     async def disconnect(self, seconds: float = 1.0, *, at: str | type[Fact] | None = None) -> None:
         """Break every connection to the agents' endpoint, and allow none for so long."""
@@ -238,8 +245,10 @@ class Simulation(Stage):
         swarm.restart_daemon()
         await swarm.until(lambda: swarm.boots > before)
 
-    async def _upon(self, at: str | type[Fact] | None) -> Swarm:
+    async def _upon(self, at: str | type[Fact] | None, agent: str | None = None) -> Swarm:
         swarm = await self.swarm()
+        if agent is not None:
+            self.agent(agent)  # a mishap of nobody would be none
         if isinstance(at, str):
             if at not in TYPES:
                 raise ValueError(f"the journal has no rows {at!r}, but these: {', '.join(sorted(TYPES))}")
@@ -264,14 +273,14 @@ class Simulation(Stage):
 
     def inbox(self, name: str, *, finished: bool = True) -> tuple[Mail, ...]:
         """An agent's or the operator's mail, oldest first."""
-        page = self._read().mailbox(name, limit=1_000).mail
+        page = self._read().mailbox(name, limit=ALL).mail
         return tuple(
             one for one in reversed(page) if finished or one.state in {"ready", "claimed", "blocked"}
         )
 
     def turns(self, agent: str) -> tuple[TurnView, ...]:
         """An agent's turns, oldest first."""
-        return tuple(reversed(self._read().turns(agent, limit=1_000)))
+        return tuple(reversed(self._read().turns(agent, limit=ALL)))
 
     def mail(self, message: str) -> Letter:
         """A message by its id, and its life story."""
@@ -293,6 +302,8 @@ class Simulation(Stage):
         if self._swarm is not None:
             found = (*self._swarm.violations, *self._swarm.look(deep=True))
             assert not found, "\n".join(one.text for one in found)
+            alarms = [str(row.data) for row in self._swarm.alarms]
+            assert not alarms, f"hive's audit of itself raised an alarm: {alarms[0]}"
             assert not self._swarm.endpoint_errors, repr(self._swarm.endpoint_errors[0])
 
     # --- the run itself --------------------------------------------------------------------------

@@ -142,14 +142,14 @@ def replay_line(seed: int, plan: Faults, injected: Sequence[Fault], story: Calla
 def _simulated(seed: int, plan: Faults, story: Callable[..., object]) -> str | None:
     """The command that tells this story alone; None for one that a file does not show by its name."""
     name = name_of(story)
-    how = f"--seeds {seed}..{seed} --faults {plan}"
+    how = f"--seeds {seed}..{seed} --faults {quote(str(plan))}"
     return None if name is None else f"hive sim --story {quote(name)} {how}"
 
 
 def name_of(story: Callable[..., object]) -> str | None:
     """FILE.py:NAME of a story that stands in a file of its own right; None for one inside a function."""
-    name, file = getattr(story, "__qualname__", ""), inspect.getsourcefile(inspect.unwrap(story))
-    if not name.isidentifier() or file is None:
+    name = getattr(story, "__qualname__", "")
+    if not name.isidentifier() or (file := inspect.getsourcefile(inspect.unwrap(story))) is None:
         return None
     path = Path(file)
     return f"{path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}:{name}"

@@ -156,6 +156,9 @@ class Swarm:
     boots: int = field(default=0, init=False)
     network: Network = field(init=False)
     open_tools: OpenTools = field(init=False)
+    alarms: list[JournalRow] = field(factory=list, init=False)
+    """What hive's audit of itself has told."""
+
     endpoint_errors: list[BaseException] = field(factory=list, init=False)
     """What went wrong inside the endpoint and was nobody's death."""
 
@@ -285,6 +288,7 @@ class Swarm:
 
     def _on_commit(self, rows: Sequence[JournalRow], _stream: Sequence[tuple[str, StreamView]]) -> None:
         self.journal.extend(rows)
+        self.alarms.extend(row for row in rows if row.type == "audit.broken")
         for row in rows:
             self.stage.facts.note(Journalled(row.type, row.agent, row.subject, row))
         if self._daemon is not None and rows and self.checked:
@@ -406,9 +410,9 @@ class Swarm:
         finally:
             sessions.end(session)
 
-    def give(self, backend: str, brain: Brain, on_assertion: Callable[[AssertionError], None]) -> None:
+    def give(self, backend: str, brain: Brain, on_bug: Callable[[Exception], None]) -> None:
         """Have agents of this backend think with this brain."""
-        parts = BrainParts(self.open_tools, self._scripted, self.stage.random, self.stage.wall, on_assertion)
+        parts = BrainParts(self.open_tools, self._scripted, self.stage.random, self.stage.wall, on_bug)
         self.backends[backend] = CutBackend(backend_of(brain, parts), self.trouble)
 
     def _scripted(self, rules: Rules | None) -> ScriptedBackend:
@@ -536,12 +540,6 @@ class Swarm:
         self.stage.jump_wall(seconds)
         # Nobody is told of it: due times are read anew by the look that comes every half minute.
         self._lenient_until = trio.current_time() + LOOK_SECONDS + self.grace
-
-    def drop_hints(self) -> None:
-        """From now on every hint is lost."""
-        self.deaf = True
-        if self._daemon is not None:
-            self._daemon.store.hints.deaf = True
 
 
 def _is_quiet(view: AgentView) -> bool:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 pytest_plugins = ["pytester"]
 
 ROOT = Path(__file__).resolve().parents[2]
-PLUGIN = () if entry_points(group="pytest11", name="hive") else ("-p", "hive.pytest_plugin")
+PLUGIN = () if entry_points(group="pytest11", name="hive.pytest_plugin") else ("-p", "hive.pytest_plugin")
 
 COUNTS = """
 import pytest

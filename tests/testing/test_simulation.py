@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import pytest
@@ -213,11 +214,11 @@ def test_a_brain_fails_as_providers_do() -> None:
     simulate(story, 0)
 
 
-def test_a_brain_that_breaks_down_spends_its_messages_attempts() -> None:
+def test_a_turn_that_breaks_down_spends_its_messages_attempts() -> None:
     """After three the message is dead, and says why."""
 
     async def think(turn: Turn) -> None:
-        raise RuntimeError(f"{turn.agent} is confused")
+        raise TurnFailed("crash", f"{turn.agent} is confused")
 
     async def story(sim: Simulation) -> None:
         await sim.spawn("iris", think)
@@ -226,6 +227,74 @@ def test_a_brain_that_breaks_down_spends_its_messages_attempts() -> None:
         assert letter.state is State.DEAD
         assert letter.now.attempts == 3
         assert "iris is confused" in sim.turns("iris")[-1].error
+
+    simulate(story, 0)
+
+
+def test_a_mistake_in_a_brain_fails_the_story() -> None:
+    """Whatever it raises that is not meant to fail a turn."""
+
+    async def think(turn: Turn) -> None:
+        raise TurnFailed("ratelimit", turn.text)
+
+    async def story(sim: Simulation) -> None:
+        await sim.spawn("iris", think)
+        await (await sim.send("iris", "now")).handled()
+
+    with pytest.raises(ValueError, match="'ratelimit' is not a valid ErrorClass"):
+        simulate(story, 0)
+
+
+def test_a_brain_that_is_not_async_fails_the_story() -> None:
+    """And the error says what a brain is."""
+
+    def think(turn: Turn) -> str:
+        return turn.text
+
+    async def story(sim: Simulation) -> None:
+        await sim.spawn("iris", think)  # type: ignore[arg-type]
+        await (await sim.send("iris", "now")).handled()
+
+    with pytest.raises(TypeError, match="a brain is an async function"):
+        simulate(story, 0)
+
+
+def test_an_alarm_of_hives_own_audit_fails_the_story() -> None:
+    """Here a message is done that nobody was given."""
+
+    async def story(sim: Simulation) -> None:
+        await sim.spawn("iris")
+        await (await sim.send("iris", "!say hello")).handled()
+        swarm = await sim.swarm()
+        swarm.checked = False
+        await sim.do(Pause("iris"))
+        await sim.send("iris", "waits")
+        swarm.store._committer.db.execute(
+            "UPDATE message SET state = 'done', settled_at = 1 WHERE state = 'ready'"
+        )
+        await sim.advance(hours=1)
+
+    with pytest.raises(AssertionError, match=r"accepted|audit|evidence"):
+        simulate(story, 0)
+
+
+def test_a_clock_that_jumps_raises_no_alarm() -> None:
+    """What has come due by the jump is attended to within half a minute, and only then is the audit sure."""
+    limits = [60.0]
+
+    async def think(turn: Turn) -> str:
+        if limits:
+            raise TurnFailed("rate_limit", after=limits.pop())
+        return turn.text
+
+    async def story(sim: Simulation) -> None:
+        await sim.spawn("iris", think)
+        letter = await sim.send("iris", "hello")
+        await sim.facts.wait_for(Journalled, type="park.set", agent="iris", subject=Reason.LIMIT)
+        (await sim.swarm()).jump_wall(3_600)
+        await letter.handled()
+        await sim.advance(minutes=5)
+        assert [mail.body for mail in sim.inbox("operator")] == []
 
     simulate(story, 0)
 
@@ -371,6 +440,27 @@ def test_whatever_happens_in_the_middle_of_a_turn_its_mail_is_handled(mishap: st
         assert any("is done" in mail.body for mail in sim.inbox("operator"))
 
     simulate(story, seed)
+
+
+def test_a_mishap_of_nobody_is_refused() -> None:
+    """A name that is mistyped would make a test that proves nothing."""
+
+    async def story(sim: Simulation) -> None:
+        await sim.spawn("iris")
+        with pytest.raises(NotFound, match=r"no agent and no actor 'irsi'; there are .*steward"):
+            await sim.crash("irsi")
+        for mishap in (sim.rebuild, sim.lose_box, sim.cut_stream):
+            with pytest.raises(AssertionError, match="there is no agent irsi"):
+                await mishap("irsi")
+
+    simulate(story, 0)
+
+
+def test_a_failing_story_without_a_name_keeps_its_failure() -> None:
+    """One that is put together on the spot stands in no file."""
+    with pytest.raises(AssertionError, match="she does not work") as caught:
+        simulate(partial(failing), 3)
+    assert "seed 3" in caught.value.__notes__[0]
 
 
 def test_a_mishap_that_would_wait_for_ever_is_refused() -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from hive.protocol.mail import State
 from hive.protocol.parking import Reason
+from hive.testing.brains import TurnFailed
 
 from .book import Book
 from .ending import come_to_rest, everything_is_accounted_for, reader_of
@@ -28,7 +29,7 @@ async def always_fails(sim: Simulation) -> None:
     book = Book(sim)
 
     async def fail(_turn: Turn) -> None:
-        raise RuntimeError(WHY)
+        raise TurnFailed("crash", WHY)
 
     async def ask(turn: Turn) -> None:
         if any("ask the cursed one" in mail.body for mail in turn.mail):
