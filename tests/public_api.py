@@ -14,10 +14,12 @@ import attrs
 MODULES = (
     "hive.actors",
     "hive.testing",
+    "hive.testing.contracts",
     "hive.agents.backend",
     "hive.agents.events",
     "hive.agents.tools",
     "hive.containers.port",
+    "hive.mcp.tools",
 )
 PAGE = Path(__file__).resolve().parent.parent / "docs/api.md"
 MARKER = "<!-- what follows is generated: python tests/public_api.py -->\n"

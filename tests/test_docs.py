@@ -7,6 +7,7 @@ import os
 import re
 import runpy
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -71,6 +72,21 @@ def test_the_story_in_the_readme_is_true(tmp_path: Path) -> None:
     script = tmp_path / "copied.py"
     script.write_text(block)
     runpy.run_path(str(script))
+
+
+def test_the_python_of_testing_md_runs_as_it_stands(tmp_path: Path) -> None:
+    """All blocks in one file, with the example's account at hand; its tests are run by pytest."""
+    shutil.copy(ROOT / "examples/own_actor/account.py", tmp_path)
+    blocks = PYTHON.findall((ROOT / "docs/testing.md").read_text())
+    (tmp_path / "test_page.py").write_text("from account import Move, account\n" + "\n".join(blocks))
+    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = -p hive.pytest_plugin\n")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=tmp_path)
+    assert re.search(r"^[1-9] failed, \d\d passed", ran.stdout, re.MULTILINE), ran.stdout + ran.stderr
+    assert set(re.findall(r"^FAILED test_page.py::(\w+)", ran.stdout, re.MULTILINE)) == {
+        "test_every_vote_counts_once_whatever_breaks"
+    }
 
 
 def test_every_example_has_a_test_and_is_as_short_as_is_said() -> None:

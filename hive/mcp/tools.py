@@ -229,3 +229,6 @@ TOOLS: tuple[ToolSpec, ...] = (
         example={"reason": "Go on with the files from m to z."},
     ),
 )
+
+
+__all__ = ["ToolSpec"]
