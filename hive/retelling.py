@@ -11,6 +11,9 @@ AGAIN: ContextVar[str | None] = ContextVar("AGAIN", default=None)
 TWICE: ContextVar[bool] = ContextVar("TWICE", default=False)
 """Whether `simulate` tells every story twice and compares: what `pytest --hive-twice` sets."""
 
+MOST_SEEDS = 1_000_000_000
+"""More than anybody waits for; beyond 2**63 a range has no length."""
+
 
 def seed_of(text: str) -> int:
     """A seed as it is typed.  Raises `ValueError`."""
@@ -27,4 +30,6 @@ def seeds_of(text: str) -> range:
     seeds = range(seed_of(first), seed_of(last) + 1)
     if not seeds:
         raise ValueError(f"{text!r} holds no seed: the first is greater than the last")
+    if seeds[-1] - seeds[0] >= MOST_SEEDS:
+        raise ValueError(f"{text!r} holds too many seeds: {MOST_SEEDS} is the most")
     return seeds

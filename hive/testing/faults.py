@@ -8,6 +8,7 @@ story's own chance is the same with and without them.
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
+from math import isfinite
 from random import Random
 from typing import Final, Self
 
@@ -155,9 +156,12 @@ HOW: Final = (
 
 def _number(text: str) -> float:
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
         raise ValueError(f"{text!r} is no number; {HOW}") from None
+    if not isfinite(number):  # min(1.0, nan) would be certainty
+        raise ValueError(f"{text!r} is no number to reckon with; {HOW}")
+    return number
 
 
 def _named(word: str) -> Fault:

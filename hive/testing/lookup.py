@@ -66,7 +66,7 @@ def _loaded(path: Path) -> ModuleType:
         return _imported(path)
     except NoStory:
         raise
-    except (Exception, SystemExit) as error:
+    except (Exception, SystemExit, KeyboardInterrupt) as error:
         last = " ".join(traceback.format_exception_only(error)[-1].split())
         raise NoStory(f"{path} cannot be imported: {last}") from error
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hive.testing.summary import Summary, Told
 
 STORIES = '''
-import os, signal, time
+import os, signal
 
 async def well(sim):
     """Nothing happens."""
@@ -37,12 +37,12 @@ async def dies(sim):
 async def hangs(sim):
     if sim.seed == 1:
         await sim.spawn("iris")
-        time.sleep(1000)
+        while True:
+            pass
 
 async def hashes(sim):
     await sim.spawn("iris")
-    for body in {"red", "green", "blue", "yellow"}:
-        await sim.send("iris", body)
+    await sim.send("iris", str({"red", "green", "blue", "yellow"}))
 
 async def remembers(sim, told=[]):
     told.append(sim.seed)

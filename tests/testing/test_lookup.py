@@ -87,6 +87,7 @@ def test_what_is_no_story_says_why(file: Path, name: str, why: str) -> None:
     [
         ("import not_there", "ModuleNotFoundError: No module named 'not_there'"),
         ("raise SystemExit('bye')", "SystemExit: bye"),
+        ("raise KeyboardInterrupt", "KeyboardInterrupt"),
         ("def (", "SyntaxError: "),
     ],
 )

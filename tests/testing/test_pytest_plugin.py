@@ -178,6 +178,7 @@ def test_a_marked_test_runs_once_for_each_seed(
         (("--hive-seeds", "7"), "'7' is no range of seeds: write FIRST..LAST, as 0..99"),
         (("--hive-seeds", "a..b"), "'a' is no seed"),
         (("--hive-seeds", "9..7"), "'9..7' holds no seed"),
+        (("--hive-seeds", f"0..{10**20}"), "holds too many seeds: 1000000000 is the most"),
         (("--hive-seed", "-1"), "'-1' is no seed: write a whole number from 0 on"),
         (("--hive-seed", "1", "--hive-seeds", "1..2"), "--hive-seed and --hive-seeds exclude each other"),
     ],
