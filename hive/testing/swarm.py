@@ -453,11 +453,20 @@ class Swarm:
 
     async def settle(self, seconds: float = 300.0) -> None:
         """Wait in virtual time until the swarm is quiet.  `trio.TooSlowError` after so many seconds."""
-        with trio.fail_after(seconds):
+        with trio.move_on_after(seconds):
             # Time alone makes nobody quiet: only a commit does, or a daemon that is there again.
             while not self.quiet:
                 await self._news.wait()
                 await trio.sleep(AGAIN_SECONDS)
+            return
+        raise trio.TooSlowError(f"the hive is not quiet after {seconds:g} virtual seconds: {self._restless}")
+
+    @property
+    def _restless(self) -> str:
+        if self._daemon is None:
+            return "no daemon runs"
+        names = [view.name for view in self.store.reader.agents() if not _is_quiet(view)]
+        return f"a turn runs, a box is down or mail waits at {', '.join(names) or 'nobody any more'}"
 
     async def until(self, condition: Callable[[], bool], seconds: float = 300.0) -> None:
         """Wait in virtual time until this holds while a daemon runs; at most so many seconds."""

@@ -473,6 +473,22 @@ def test_a_mishap_that_would_wait_for_ever_is_refused() -> None:
     simulate(story, 0)
 
 
+def test_a_hive_that_never_settles_says_whom_it_waited_for() -> None:
+    """By their names: a bare `TooSlowError` says nothing."""
+
+    async def story(sim: Simulation) -> None:
+        async def think(_turn: Turn) -> None:
+            await trio.sleep(60)
+
+        await sim.spawn("idle")
+        await sim.spawn("iris", think)
+        await sim.send("iris", "hello")
+        with pytest.raises(trio.TooSlowError, match=r"not quiet after 5 virtual seconds: .* at iris$"):
+            await sim.settle(within=5)
+
+    simulate(story, 0)
+
+
 def test_a_mishap_may_wait_for_a_fact_of_the_kernel() -> None:
     """By its class."""
 
