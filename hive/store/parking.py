@@ -7,7 +7,7 @@ for ever.
 import math
 import sqlite3
 
-from hive.protocol.outcome import BACKOFF_FIRST_SECONDS, backoff_seconds
+from hive.protocol.outcome import backoff_seconds
 from hive.protocol.parking import EXITS, Parked, Reason
 from hive.store.texts import mended
 from hive.store.transaction import Transaction
@@ -56,11 +56,12 @@ def set_reason(
 def _end(tx: Transaction, agent: str, reason: Reason, until: float | None) -> float | None:
     if not EXITS[reason].timed:
         return None
-    if until is None or not math.isfinite(until):
+    # An end that is past already, as of a service whose clock is slow, would have a refused agent ask again
+    # at once, and again.
+    if until is None or not tx.now < until < math.inf:
         row = tx.row("SELECT failures FROM agent WHERE name = ?", agent)
         return tx.now + backoff_seconds(row["failures"] if row else 1)
-    # An end that is past already would have a refused agent ask again at once, and again.
-    return min(until, tx.now + PARKED_SECONDS) if until > tx.now else tx.now + BACKOFF_FIRST_SECONDS
+    return min(until, tx.now + PARKED_SECONDS)
 
 
 RESET = {Reason.FAILING: "dead_in_a_row", Reason.INTERRUPTED: "interruptions"}

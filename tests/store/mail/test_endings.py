@@ -256,6 +256,18 @@ def test_a_rate_limit_lasts_as_long_as_the_service_says(
     assert desk.value("SELECT until FROM park") == desk.now + wait
 
 
+def test_a_limit_that_is_always_past_already_is_waited_for_longer_each_time(desk: "Desk") -> None:
+    """A service whose clock is slow must not be asked every five seconds for ever."""
+    waits = []
+    for _ in range(4):
+        handled(desk, Outcome.RATE_LIMIT, until=desk.now - 100.0)
+        until = desk.value("SELECT until FROM park")
+        assert isinstance(until, float)
+        waits.append(until - desk.now)
+        desk.now = until
+    assert waits == [5.0, 10.0, 20.0, 40.0]
+
+
 @pytest.mark.parametrize("outcome", [Outcome.LOGIN, Outcome.BILLING, Outcome.NETWORK, Outcome.TOOLS_DOWN])
 def test_only_a_rate_limit_takes_the_end_it_is_told(desk: "Desk", outcome: Outcome) -> None:
     """Every other reason has its own way out."""
