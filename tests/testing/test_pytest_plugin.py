@@ -125,6 +125,13 @@ def anyio_backend():
 """
 
 
+@pytest.fixture(autouse=True)
+def _at_a_desk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a build server pytest says everything twice."""
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.delenv("BUILD_NUMBER", raising=False)
+
+
 def pytest_here(pytester: pytest.Pytester, *arguments: str) -> tuple[int, str]:
     """Run pytest within this process; returns its status and what it printed."""
     ran = pytester.runpytest_inprocess("-p", "hive.pytest_plugin", "-p", "no:cacheprovider", *arguments)
