@@ -25,7 +25,7 @@ from hive.agents.events import (
     ToolReturned,
     TurnEvent,
 )
-from hive.agents.rules import Rules
+from hive.agents.rules import Rule, Rules
 from hive.agents.scripted import EVENTS_AHEAD, RULES, ScriptedBackend, beside, broken, cause_of
 from hive.agents.steps import Call
 from hive.agents.tools import OpenTools, ToolAnswer, Tools, ToolsDown
@@ -157,6 +157,8 @@ def rules_of(brain: Brain) -> str:
                 raise ValueError(f"there are no rules {brain!r} (there are {known}); directives begin with !")
             return brain
         case list() | tuple():
+            if wrong := [one for one in brain if not isinstance(one, Rule)]:
+                raise TypeError(f"a table of rules holds rules, not {wrong[0]!r}")
             return OWN_RULES
         case _:
             return "plain"

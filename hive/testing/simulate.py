@@ -8,6 +8,7 @@ one may rely on.
 
 from __future__ import annotations
 
+import math
 import random as chance
 from contextlib import ExitStack
 from itertools import zip_longest
@@ -19,6 +20,8 @@ from outcome import Error, Value
 
 from hive.protocol.errors import NotFound
 from hive.protocol.events import TYPES
+from hive.protocol.mail import UNFINISHED
+from hive.protocol.names import OPERATOR
 from hive.retelling import TWICE
 
 from .faults import Faults, Injector, Site
@@ -196,6 +199,8 @@ class Simulation(Stage):
     ) -> None:
         """Let virtual time pass."""
         length = ((days * 24 + hours) * 60 + minutes) * 60 + seconds
+        if not 0 <= length < math.inf:
+            raise ValueError(f"time passes forward, and not for ever: {length} seconds")
         self.limit.deadline += length
         await trio.sleep(length)
 
@@ -274,13 +279,14 @@ class Simulation(Stage):
 
     def inbox(self, name: str, *, finished: bool = True) -> tuple[Mail, ...]:
         """An agent's or the operator's mail, oldest first."""
+        if name != OPERATOR:
+            self.agent(name)  # the empty mailbox of nobody would please many an assertion
         page = self._read().mailbox(name, limit=ALL).mail
-        return tuple(
-            one for one in reversed(page) if finished or one.state in {"ready", "claimed", "blocked"}
-        )
+        return tuple(one for one in reversed(page) if finished or one.state in UNFINISHED)
 
     def turns(self, agent: str) -> tuple[TurnView, ...]:
         """An agent's turns, oldest first."""
+        self.agent(agent)
         return tuple(reversed(self._read().turns(agent, limit=ALL)))
 
     def mail(self, message: str) -> Letter:
@@ -415,6 +421,7 @@ def run(  # noqa: PLR0913 - each by its name, and each optional
         if told is None:  # the story's own source is at fault, or there is nothing to tell of it
             raise
         error.__cause__ = told.error
+        error.add_note(replay_line(seed, told.faults, told.injected, story))
         return evolve(told, outcome=Error(error))
     return told
 

@@ -45,7 +45,9 @@ def scratch() -> Iterator[Path]:
     """
     # The directory made in it has a random name and mode 0700.
     memory = Path(os.environ.get("HIVE_SCRATCH", "/dev/shm"))  # noqa: S108
-    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as directory:
+    with tempfile.TemporaryDirectory(
+        prefix="hive-sim-", dir=memory if memory.is_dir() else None
+    ) as directory:
         yield Path(directory)
 
 

@@ -1,6 +1,7 @@
 """A story has everything in hand: agents, actors, mail, time, and what goes wrong."""
 
 import re
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -27,6 +28,7 @@ from hive.store.handlers import HANDLERS
 from hive.testing import (
     Faults,
     Journalled,
+    NotDeterministic,
     Script,
     Simulation,
     Site,
@@ -316,6 +318,7 @@ def test_what_a_brain_asserts_fails_the_story() -> None:
 @pytest.mark.parametrize(
     ("brain", "error", "said"),
     [
+        ([1, 2], TypeError, "not 1"),
         ("hello", ValueError, "directives begin with !"),
         (7, TypeError, "not 7"),
         (Script, TypeError, "script"),
@@ -403,6 +406,33 @@ def test_time_passes_as_far_as_the_story_says() -> None:
         return trio.current_time()
 
     assert simulate(story, 0) == pytest.approx(2 * 86_400 + 3_661)
+
+
+@pytest.mark.parametrize("hours", [-1.0, float("inf"), float("nan")])
+def test_time_neither_goes_back_nor_passes_for_ever(hours: float) -> None:
+    """A story that waits so would never end."""
+
+    async def story(sim: Simulation) -> None:
+        with pytest.raises(ValueError, match="time passes forward"):
+            await sim.advance(hours=hours)
+
+    simulate(story, 0)
+
+
+def test_what_takes_its_time_from_outside_is_named_and_can_be_had_again() -> None:
+    """With file and line, and the way to repeat it."""
+
+    async def think(_turn: Turn) -> str:
+        return f"it is {time.time()}"
+
+    async def story(sim: Simulation) -> None:
+        await sim.spawn("iris", think)
+        await (await sim.send("iris", "what time is it?")).handled()
+
+    named = r"time\.time\(\) at .*test_simulation\.py:\d+ in .*think"
+    with pytest.raises(NotDeterministic, match=named) as caught:
+        simulate(story, 5)
+    assert "seed 5" in caught.value.__notes__[0]
 
 
 def test_a_story_that_hangs_is_ended() -> None:
@@ -644,6 +674,10 @@ def test_nothing_can_be_read_before_anything_runs() -> None:
         await sim.spawn("iris")
         with pytest.raises(AssertionError, match="no agent otto"):
             sim.agent("otto")
+        with pytest.raises(AssertionError, match="no agent otto"):
+            sim.turns("otto")
+        with pytest.raises(AssertionError, match="no agent otto"):
+            sim.inbox("otto")
         with pytest.raises(AssertionError, match="no message m-none"):
             _ = sim.mail("m-none").now
 
