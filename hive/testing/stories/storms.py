@@ -18,6 +18,9 @@ BLOWS = 12
 KILLED_AT_THE_START = 0.35
 """How probable it is that a new daemon is killed before it serves."""
 
+LEAST_AT_THE_START = 2
+"""So many are killed at their start in any case."""
+
 
 async def rebuild_storm(sim: Simulation) -> None:
     """Boxes are rebuilt or lost a dozen times while their agents work.
@@ -61,6 +64,7 @@ async def restart_storm(sim: Simulation) -> None:
 
 def _kill_some(book: Book, swarm: Swarm, _store: SqliteStore) -> None:
     """Kill a daemon that has settled what the last one left and is about to start its actors."""
-    if book.sim.random.random() < KILLED_AT_THE_START:
+    killed = book.happened["killed at the start"]
+    if killed < LEAST_AT_THE_START or book.sim.random.random() < KILLED_AT_THE_START:
         swarm.restart_daemon()
         book.happened["killed at the start"] += 1
