@@ -20,6 +20,7 @@ from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection
 from hive.cli.places import Place, has_hive
 from hive.cli.status import Failed, Status, refused
 from hive.directory import Directory
+from hive.protocol.errors import StoreUnavailable
 
 SUBPROTOCOL = "hive.1"
 VERSION = 1
@@ -32,6 +33,9 @@ SHOWN_CHARACTERS = 20
 
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 40.0
+PAUSES = (0.5, 1.0, 2.0)
+"""Seconds before a command is given again that could not be written down."""
+
 BEAT_SECONDS = 10.0
 REPEAT_SECONDS = 20.0
 """How long a lost daemon is tried again."""
@@ -98,15 +102,25 @@ class Client:
         return (await self._answer("got", key))["data"]
 
     async def command(self, name: str, arguments: Mapping[str, object], key: str) -> Json:
-        """Give a command its id and wait for its `ack`.  Raises `Failed` where it is refused."""
-        sent = dict(arguments)
+        """Give a command its id and wait for its `ack`.  Raises `Failed` where it is refused.
+
+        One that cannot be written down at the moment is given again, a few times, by the same id.
+        """
+        for pause in PAUSES:
+            received = await self._command(name, dict(arguments), key)
+            if received["ok"] or received["error"]["code"] != StoreUnavailable.code:
+                return _granted(received)
+            await trio.sleep(pause)
+        return _granted(await self._command(name, dict(arguments), key))
+
+    async def _command(self, name: str, sent: dict[str, object], key: str) -> Json:
         body = sent.get("body")
         if isinstance(body, str) and len(body) > PART_CHARACTERS:
             del sent["body"]
             await self._send_parts(key, body)
             sent["body_parts"] = key
         await self._send("cmd", id=key, name=name, args=sent, expect={})
-        return await self._answer("ack", key)
+        return await self._until("ack", key)
 
     async def _send_parts(self, key: str, body: str) -> None:
         for start in range(0, len(body), PART_CHARACTERS):
@@ -115,10 +129,7 @@ class Client:
             await self._send("part", id=key, n=start // PART_CHARACTERS, text=text, last=last)
 
     async def _answer(self, op: str, key: str) -> Json:
-        received = await self._until(op, key)
-        if not received["ok"]:
-            raise refused(received["error"]["code"], received["error"]["text"])
-        return received
+        return _granted(await self._until(op, key))
 
     async def _until(self, op: str, key: str | None = None) -> Json:
         """The frame of that kind; news that come before it are kept for `news`."""
@@ -165,6 +176,13 @@ async def connected(candidates: Sequence[Place]) -> AsyncGenerator[Client, None]
         return
     listed = "".join(f"\n  {line}" for line in tried)
     raise Failed(Status.NO_DAEMON, f"no hive is running. Tried:{listed}\nStart one with: hive up")
+
+
+def _granted(received: Json) -> Json:
+    """An answer that is not a refusal; `Failed` for one that is."""
+    if not received["ok"]:
+        raise refused(received["error"]["code"], received["error"]["text"])
+    return received
 
 
 def _why(error: OSError | trio.TooSlowError, place: Place) -> str:

@@ -54,6 +54,9 @@ class FakeDaemon:
     deaf: bool = False
     """Answer nothing but the greeting."""
 
+    full: int = 0
+    """So many commands cannot be written down."""
+
     hang_up: int = 0
     """So many commands lose their connection instead of being acknowledged."""
 
@@ -117,8 +120,12 @@ class FakeDaemon:
     async def _reply(
         self, socket: WebSocketConnection, op: str, frame: Json, table: Mapping[str, Any], name: str
     ) -> None:
-        answer: Json = {"op": op, "id": frame["id"], "ok": name not in self.errors}
-        if name in self.errors:
+        full = op == "ack" and self.full > 0
+        self.full -= full
+        answer: Json = {"op": op, "id": frame["id"], "ok": name not in self.errors and not full}
+        if full:
+            answer["error"] = {"code": "unavailable", "text": "hive cannot write to its disk at the moment"}
+        elif name in self.errors:
             answer["error"] = {"code": self.errors[name], "text": f"{name} is refused"}
         else:
             found = table[name]

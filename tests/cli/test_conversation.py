@@ -56,6 +56,21 @@ async def test_a_command_is_repeated_under_its_id_until_it_is_acknowledged(
     assert len({frame["id"] for frame in daemon.said("cmd")}) == 1
 
 
+@pytest.mark.parametrize(("full", "asked"), [(1, 2), (3, 4), (4, 4)])
+async def test_a_command_that_cannot_be_written_down_is_given_again_by_the_same_id(
+    daemon: FakeDaemon, autojump_clock: MockClock, full: int, asked: int
+) -> None:
+    """A few times; then it is the person's to know."""
+    daemon.full, daemon.results = full, {"agent.kick": ["iris"]}
+    if full < asked:
+        assert (await insist([daemon.place], "agent.kick", {"agent": "iris"}))["result"] == ["iris"]
+    else:
+        with pytest.raises(Failed, match="cannot write to its disk"):
+            await insist([daemon.place], "agent.kick", {"agent": "iris"})
+    assert len(daemon.said("cmd")) == asked
+    assert len({frame["id"] for frame in daemon.said("cmd")}) == 1
+
+
 async def test_bytes_that_are_no_text_are_never_sent(daemon: FakeDaemon, run: Run) -> None:
     """A file's name may be such; it is refused with the words before it."""
     with pytest.raises(Failed, match="not valid UTF-8") as refused:
