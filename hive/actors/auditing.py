@@ -36,9 +36,10 @@ ROWS_KEPT = 2_000
 FAILED_SECONDS = 30.0
 """Rest after a look that could not be taken, or not be told of."""
 
-SURE_SECONDS = 35.0
+SURE_SECONDS = 55.0
 """What time alone can break is told when it is seen again so much later: a clock that jumps, as after the
-sleep of a laptop, makes mail look old that nobody could have handled.  By then everybody has looked again."""
+sleep of a laptop, makes mail look old that nobody could have handled.  By then everybody has looked again,
+and what they asked for has been committed, however slow the disk."""
 
 AGAIN_SECONDS = 60.0
 """A mailbox with something broken is looked at so often, at least."""
