@@ -57,7 +57,7 @@ async def limit_storm(sim: Simulation) -> None:
     await come_to_rest(book)
     assert not [mail for mail in reader_of(sim).dead() if "the provider" in (mail.why or "")]
     everything_is_accounted_for(
-        book, sent_by_the_operator=TASKS, rate_limit=3, overloaded=1, park_set=4, park_lifted=4
+        book, sent_by_the_operator=TASKS, rate_limit=1, overloaded=1, park_set=4, park_lifted=4
     )
 
 
