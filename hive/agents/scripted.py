@@ -6,7 +6,7 @@ block ends everything it started.
 
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import assert_never
 
 import trio
@@ -120,20 +120,10 @@ async def beside(task: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
 
 
 @define(eq=False)
-class ScriptedTurn:
-    """One running turn."""
+class PlayedTurn:
+    """The frame of a turn that is played in this process: its events, its one end, its being stopped."""
 
-    _backend: ScriptedBackend
-    _spec: SessionSpec
-    _prompt: Prompt
     _work: trio.CancelScope = field(factory=trio.CancelScope, init=False)
-    _todo: deque[Step] = field(factory=deque, init=False)
-    _folded_in: deque[Prompt] = field(factory=deque, init=False)
-    _gives_receipts: bool = field(default=True, init=False)
-    _kept: dict[str, str] = field(factory=dict, init=False)
-    _said: str = field(default="", init=False)
-    _usage: Usage = field(factory=Usage, init=False)
-    _calls: int = field(default=0, init=False)
     _send: trio.MemorySendChannel[TurnEvent] = field(init=False)
     _events: trio.MemoryReceiveChannel[TurnEvent] = field(init=False)
 
@@ -145,11 +135,6 @@ class ScriptedTurn:
         """The events, up to and including the one `Result`."""
         return self._events
 
-    async def fold_in(self, prompt: Prompt) -> None:
-        """Show more mail before the next step.  A turn that has no next step never shows it."""
-        await trio.lowlevel.checkpoint()
-        self._folded_in.append(prompt)
-
     async def cancel(self) -> None:
         """Ask the turn to stop; its `Result` says `cancelled` unless it had ended by itself."""
         await trio.lowlevel.checkpoint()
@@ -159,18 +144,57 @@ class ScriptedTurn:
         """Carry the turn out and say how it ended."""
         with self._send:
             result = await self._play()
-            await self._send.send(evolve(result, usage=self._usage, text=result.text or self._said))
+            await self._send.send(self._summed_up(result))
 
     async def _play(self) -> Result:
         result = None
         try:
             with self._work:
-                async with self._backend.open_tools(self._spec.token) as tools:
+                async with self._open_tools() as tools:
                     result = await self._follow(tools)
         except Exception as error:  # noqa: BLE001 - a turn that breaks down ends in a Result too
             # Trouble with closing the tools changes nothing about a turn that had ended.
-            return broken(error) if result is None else result
+            return self._broken(error) if result is None else result
         return Result(error=ErrorClass.CANCELLED, detail="asked to stop") if result is None else result
+
+    def _open_tools(self) -> AbstractAsyncContextManager[Tools]:
+        raise NotImplementedError
+
+    async def _follow(self, tools: Tools) -> Result:
+        raise NotImplementedError
+
+    def _broken(self, error: Exception) -> Result:
+        return broken(error)
+
+    def _summed_up(self, result: Result) -> Result:
+        return result
+
+
+@define(eq=False)
+class ScriptedTurn(PlayedTurn):
+    """One running turn."""
+
+    _backend: ScriptedBackend
+    _spec: SessionSpec
+    _prompt: Prompt
+    _todo: deque[Step] = field(factory=deque, init=False)
+    _folded_in: deque[Prompt] = field(factory=deque, init=False)
+    _gives_receipts: bool = field(default=True, init=False)
+    _kept: dict[str, str] = field(factory=dict, init=False)
+    _said: str = field(default="", init=False)
+    _usage: Usage = field(factory=Usage, init=False)
+    _calls: int = field(default=0, init=False)
+
+    async def fold_in(self, prompt: Prompt) -> None:
+        """Show more mail before the next step.  A turn that has no next step never shows it."""
+        await trio.lowlevel.checkpoint()
+        self._folded_in.append(prompt)
+
+    def _open_tools(self) -> AbstractAsyncContextManager[Tools]:
+        return self._backend.open_tools(self._spec.token)
+
+    def _summed_up(self, result: Result) -> Result:
+        return evolve(result, usage=self._usage, text=result.text or self._said)
 
     async def _follow(self, tools: Tools) -> Result:
         await self._emit(SessionOpened(f"scripted:{self._spec.agent}", model=self._spec.settings.rules))

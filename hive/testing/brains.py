@@ -6,7 +6,7 @@ whatever it does is delivered, repeated and lost like the work of a real one.
 
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import count
 from random import Random
 from typing import TypeAlias
@@ -26,7 +26,7 @@ from hive.agents.events import (
     TurnEvent,
 )
 from hive.agents.rules import Rule, Rules
-from hive.agents.scripted import EVENTS_AHEAD, RULES, ScriptedBackend, beside, broken, cause_of
+from hive.agents.scripted import RULES, PlayedTurn, ScriptedBackend, beside, cause_of
 from hive.agents.steps import Call
 from hive.agents.tools import OpenTools, ToolAnswer, Tools, ToolsDown
 from hive.containers.port import BoxDown
@@ -266,20 +266,11 @@ class _FunctionSession:
 
 
 @define(eq=False)
-class _FunctionRun:
+class _FunctionRun(PlayedTurn):
     _backend: _FunctionBackend
     _spec: SessionSpec
     _prompt: Prompt
-    _work: trio.CancelScope = field(factory=trio.CancelScope, init=False)
     _turn: Turn | None = field(default=None, init=False)
-    _send: trio.MemorySendChannel[TurnEvent] = field(init=False)
-    _events: trio.MemoryReceiveChannel[TurnEvent] = field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self._send, self._events = trio.open_memory_channel[TurnEvent](EVENTS_AHEAD)
-
-    def __aiter__(self) -> AsyncIterator[TurnEvent]:
-        return self._events
 
     async def fold_in(self, prompt: Prompt) -> None:
         await trio.lowlevel.checkpoint()
@@ -287,26 +278,10 @@ class _FunctionRun:
         if self._turn is not None:
             self._turn._folded_in.append(prompt)  # noqa: SLF001 - two halves of one turn
 
-    async def cancel(self) -> None:
-        await trio.lowlevel.checkpoint()
-        self._work.cancel(reason="the turn was asked to stop")
+    def _open_tools(self) -> AbstractAsyncContextManager[Tools]:
+        return self._backend.parts.open_tools(self._spec.token)
 
-    async def perform(self) -> None:
-        with self._send:
-            result = await self._play()
-            await self._send.send(result)
-
-    async def _play(self) -> Result:
-        result = None
-        try:
-            with self._work:
-                async with self._backend.parts.open_tools(self._spec.token) as tools:
-                    result = await self._think(tools)
-        except Exception as error:  # noqa: BLE001 - a turn that breaks down ends in a Result too
-            return self._failed(error) if result is None else result
-        return Result(error=ErrorClass.CANCELLED, detail="asked to stop") if result is None else result
-
-    async def _think(self, tools: Tools) -> Result:
+    async def _follow(self, tools: Tools) -> Result:
         parts, spec, prompt = self._backend.parts, self._spec, self._prompt
         await self._send.send(SessionOpened(f"function:{spec.agent}"))
         await self._send.send(PromptAccepted(prompt.messages))
@@ -320,7 +295,7 @@ class _FunctionRun:
             self._turn = None
         return Result(turn.said)
 
-    def _failed(self, error: Exception) -> Result:
+    def _broken(self, error: Exception) -> Result:
         match cause := cause_of(error):
             case TurnFailed():
                 until = None if cause.after is None else self._backend.parts.wall() + cause.after
@@ -330,7 +305,7 @@ class _FunctionRun:
             case _:
                 # Otherwise a test would pass over a brain that breaks down, for its turn is tried again.
                 self._backend.parts.on_bug(cause)
-        return broken(cause)
+        return super()._broken(cause)
 
 
 async def _carry_out(turn: Turn, calls: Calls) -> None:

@@ -9,7 +9,7 @@ from attrs import define, field
 from hive.agents.shell import ShellAnswer
 from hive.agents.tokens import CliSession
 from hive.agents.tools import ToolAnswer, Tools, ToolsDown
-from hive.containers.port import Box
+from hive.containers.port import Box, BoxDown
 
 
 def agree(name: str, _arguments: Mapping[str, object]) -> ToolAnswer:
@@ -75,3 +75,11 @@ class FakeShell:
         finally:
             self.running -= 1
         return self.answer
+
+
+class NoShell:
+    """Commands in boxes of this kind: there is nothing to run them."""
+
+    async def run(self, box: Box, command: str) -> ShellAnswer:
+        """Refuse."""
+        raise BoxDown(f"{box.agent}'s box runs no commands such as {command!r}")

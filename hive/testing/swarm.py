@@ -51,11 +51,9 @@ from hive.agents.backend import Backend
 from hive.agents.registry import BackendParts, make_backend
 from hive.agents.rules import Rules
 from hive.agents.scripted import RULES, ScriptedBackend
-from hive.agents.shell import ShellAnswer
 from hive.agents.tokens import Sessions
 from hive.agents.tools import OpenTools, ToolAnswer
 from hive.containers.fake import FakeDriver
-from hive.containers.port import Box, BoxDown
 from hive.mcp.app import EndpointApp
 from hive.mcp.parts import McpParts
 from hive.mcp.server import Incarnation
@@ -73,6 +71,7 @@ from hive.store.handlers import HANDLERS
 from hive.store.sqlite import SqliteStore, open_store
 from hive.testing.brains import OWN_RULES, Brain, BrainParts, backend_of
 from hive.testing.endpoint import Endpoint, Network
+from hive.testing.fake_tools import NoShell
 from hive.testing.recorder import Journalled
 from hive.testing.stage import Stage
 from hive.testing.trouble import CutBackend, SeededPauses, Trouble
@@ -88,14 +87,6 @@ AGAIN_SECONDS = 0.25
 
 CLIENT_SECONDS = 120.0
 """How long a client goes on asking before its test fails."""
-
-
-class NoShell:
-    """Commands in boxes of this kind: there is nothing to run them."""
-
-    async def run(self, box: Box, command: str) -> ShellAnswer:
-        """Refuse."""
-        raise BoxDown(f"{box.agent}'s box runs no commands such as {command!r}")
 
 
 @frozen
