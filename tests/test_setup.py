@@ -520,7 +520,7 @@ EVERY_MODULE = """\
 import importlib, pkgutil, hive
 names = [module.name for module in pkgutil.walk_packages(hive.__path__, "hive.")]
 for name in names:
-    if not name.startswith("hive.testing") and not name.endswith("__main__"):
+    if not name.startswith(("hive.testing", "hive.pytest_plugin")) and not name.endswith("__main__"):
         importlib.import_module(name)
 print(len(names), "modules")
 """

@@ -8,7 +8,7 @@ asking again from the last good number; a snapshot is swapped in whole or not at
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
-from attrs import Factory, define, field, frozen
+from attrs import Factory, define, field
 
 from hive.protocol.events import MESSAGE_FIELDS, SENT_FIELDS
 from hive.protocol.parking import EXITS, Reason
@@ -327,19 +327,45 @@ class LaneCopy:
 # --- the client ----------------------------------------------------------------------------------
 
 
-@frozen
+@define(eq=False)
 class Asked:
     """A command and its answers, the first one first."""
 
     frame: Json
     log_id: str | None
-    acks: list[Json] = field(factory=list)
+    acks: list[Json] = field(factory=list, init=False)
     """Each with the boot it came from."""
+
+    unsettled: bool = field(default=False, init=False)
+    """The last thing heard of it said nothing: no answer, or one that asks to repeat it."""
+
+    _on_their_way: int = field(default=0, init=False)
+    """Answers this connection owes."""
 
     @property
     def open(self) -> bool:
-        """Whether it waits for an answer that says how it went."""
-        return not any(ack["ok"] or ack["error"]["code"] not in REPEATED for ack in self.acks)
+        """Whether it waits for an answer that says how it went.  One that was refused may be asked again."""
+        return self.unsettled or self._on_their_way > 0
+
+    @property
+    def held(self) -> bool:
+        """Whether it was said to be carried out."""
+        return any(ack["ok"] for ack in self.acks)
+
+    def ask(self, times: int) -> list[Json]:
+        """Ask, or ask again, so many times at once."""
+        self._on_their_way += times
+        return [self.frame] * times
+
+    def lost(self) -> None:
+        """The connection is gone, with the answers that were on their way."""
+        self.unsettled, self._on_their_way = self.open, 0
+
+    def hear(self, ack: Json) -> None:
+        """Take an answer."""
+        self.acks.append(ack)
+        self._on_their_way = max(0, self._on_their_way - 1)
+        self.unsettled = not ack["ok"] and ack["error"]["code"] in REPEATED
 
 
 @define(eq=False)
@@ -370,14 +396,16 @@ class Mirror:
         self.live = False
         for lane in self.lanes.values():
             lane.lost()
+        for command in self.commands.values():
+            command.lost()
 
-    def command(self, key: str, name: str, arguments: Json, expect: Json) -> list[Json]:
-        """Ask for a change, where there is somebody to ask."""
+    def command(self, key: str, name: str, arguments: Json, expect: Json, times: int = 1) -> list[Json]:
+        """Ask for a change, so many times at once, where there is somebody to ask."""
         if not self.live:
             return []
         frame = {"op": "cmd", "id": key, "name": name, "args": arguments, "expect": expect}
         self.commands[key] = Asked(frame, self.log_id)
-        return [frame]
+        return self.commands[key].ask(times)
 
     def hear(self, frame: Json, now: float) -> list[Json]:
         """Take one frame; returns what to say to it."""
@@ -394,7 +422,7 @@ class Mirror:
                 for name in frame["at"].keys() & self.lanes.keys():
                     self.lanes[name].beat(frame["at"][name], now)
             case "ack":
-                self.commands[frame["id"]].acks.append(frame | {"boot": self.boot})
+                self.commands[frame["id"]].hear(frame | {"boot": self.boot})
         return []
 
     def tick(self, now: float) -> list[Json]:
@@ -404,10 +432,9 @@ class Mirror:
         subs = [sub for lane in self.lanes.values() for sub in lane.tick(now)]
         return [*subs, {"op": "beat", "at": {name: lane.reached for name, lane in self.lanes.items()}}]
 
-    def unanswered(self) -> list[Json]:
+    def unanswered(self) -> list[Asked]:
         """Commands to repeat: harmless, by their ids."""
-        mine = (one for one in self.commands.values() if one.log_id == self.log_id)
-        return [one.frame for one in mine if one.open]
+        return [one for one in self.commands.values() if one.open and one.log_id == self.log_id]
 
     def _in_lane(self, frame: Json, change: Callable[[LaneCopy], Iterator[Json]]) -> list[Json]:
         lane = self.lanes.get(frame["lane"])
@@ -417,4 +444,4 @@ class Mirror:
         self.log_id, self.boot, self.live = welcome["log_id"], welcome["boot"], True
         for lane in self.lanes.values():
             lane.welcome(welcome, now)
-        return self.unanswered()
+        return [frame for one in self.unanswered() for frame in one.ask(1)]

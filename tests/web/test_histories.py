@@ -61,8 +61,8 @@ class Scene:
     """A world, and what steps leave for later ones."""
 
     world: World
-    backups: list[tuple[Path, "Counter[str]", frozenset[str]]] = field(factory=list)
-    """Copies of the store: the file, what it had carried out, and which commands had been answered."""
+    backups: list[tuple[Path, "Counter[str]", dict[str, bool]]] = field(factory=list)
+    """Copies of the store: the file, what it had carried out, and what had been answered: whether it held."""
 
     forgotten: set[str] = field(factory=set)
     """Commands of logs that are no more."""
@@ -71,8 +71,8 @@ class Scene:
         """Back the store up."""
         world, file = self.world, self.world.new_file()
         backup(world.file, file)
-        answered = {key for key, one in world.mirror.commands.items() if not one.open}
-        self.backups.append((file, world.carried_out.copy(), frozenset(answered)))
+        answered = {key: one.held for key, one in world.mirror.commands.items() if not one.open}
+        self.backups.append((file, world.carried_out.copy(), answered))
 
 
 # --- what happens --------------------------------------------------------------------------------
@@ -238,7 +238,8 @@ class Restore:
             scene.copy()
         file, carried_out, known = scene.backups[0]
         await scene.world.restore(file, carried_out)
-        scene.forgotten.update(scene.world.mirror.commands.keys() - known)
+        commands = scene.world.mirror.commands
+        scene.forgotten.update(key for key, one in commands.items() if known.get(key) is not one.held)
         scene.backups.clear()
 
 
@@ -313,7 +314,7 @@ class Command:
         key = f"{len(world.mirror.commands)}-{chance.getrandbits(64):016x}"
         play = Play(world.boot.store.reader, chance)
         given, expected = arguments_of(self.name, key, play, world.folder / key)
-        world.say(world.mirror.command(key, self.name, given, expected) * self.times)
+        world.say(world.mirror.command(key, self.name, given, expected, self.times))
         world.counts[self.name] += 1
 
 
@@ -328,7 +329,7 @@ class Repeat:
         mirror = scene.world.mirror
         mine = [one for one in mirror.commands.values() if one.log_id == mirror.log_id]
         if mine and mirror.live:
-            scene.world.say([mine[self.which % len(mine)].frame])
+            scene.world.say(mine[self.which % len(mine)].ask(1))
             scene.world.counts["repeated"] += 1
 
 
@@ -454,6 +455,10 @@ TRAPS: Mapping[str, tuple[tuple[Step, ...], ...]] = {
     "a backup is asked for again after a restart": (
         (*READ, Command("hive.backup", 1, 1), *READ),
         (Restart(ordered=False), *READ, Repeat(0), *READ),
+    ),
+    "a refused command is asked again and holds, and the answer does not arrive": (
+        (*[Spend(0.02)] * 6, Happen(1, 2), Command("message.redrive", 0, 1), *[Spend(0.02)] * 6),
+        (Happen(3, 593), Spend(4.0), Repeat(1)),
     ),
     "a stop is answered, and the answer does not arrive": (
         (*READ, Command("hive.stop", 1, 1), Spend(0.5), Cut()),
