@@ -14,7 +14,7 @@ from attrs import Factory, define, evolve, frozen
 
 from hive.protocol.commands import Broken
 from hive.protocol.views import Violation
-from hive.store.invariants import EVIDENCE, SHOWN, TIMED, WAITING, Look, excused_until, unproven, violations
+from hive.store.invariants import EVIDENCE, SHOWN, TIMED, Look, unproven, violations
 
 EVIDENCE_ROWS = 12
 """Rows of each kind that go with a violation."""
@@ -162,7 +162,9 @@ class _Audit:
     def add(self, look: Look, check: Callable[[Look], Iterable[Violation]]) -> None:
         """What a check finds, each with the rows of the same moment."""
         with self.moment():
-            broken, told = tuple(check(look)), {one.key for one in alarms(look.db)}
+            if not (broken := tuple(check(look))):
+                return
+            told = {one.key for one in alarms(look.db)}
             self.found += broken
             self.news |= {one.key: with_evidence(look.db, one) for one in broken if one.key not in told}
 
@@ -200,7 +202,7 @@ LEASED = "SELECT min(lease_ends_at) FROM message INDEXED BY message_claimed WHER
 
 def breaks_at(look: Look) -> float | None:
     """When a mailbox breaks at the earliest, with nothing committed; what is broken already is not meant."""
-    ends = [excused_until(look, row) for row in look.rows(WAITING)]
+    ends = [until for _, until in look.waiting]
     for sql in (NOT_YET, LEASED):
         (row,) = look.rows(sql)
         if row[0] is not None:

@@ -12,6 +12,7 @@ import json
 import math
 import sqlite3
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 
 from attrs import frozen
 
@@ -53,6 +54,11 @@ class Look:
 
     messages: Sequence[int] | None = None
     """Numbers of the messages whose evidence is looked at, where it is only of these: some, or a range."""
+
+    @cached_property
+    def waiting(self) -> Sequence[tuple[sqlite3.Row, float]]:
+        """The agents with deliverable mail and no turn, and until when that may stay so with nothing done."""
+        return [(row, _excused_until(self, row)) for row in self.rows(WAITING)]
 
     def rows(self, sql: str, **more: object) -> list[sqlite3.Row]:
         """All rows of a query; see `scoped`."""
@@ -98,15 +104,14 @@ WHERE (type = 'park.lifted' AND agent = :agent OR type = 'hive.warning' AND data
 def _waiting(look: Look) -> Iterator[Violation]:
     if look.refusing:
         return
-    for row in look.rows(WAITING):
-        excused = excused_until(look, row)
+    for row, excused in look.waiting:
         if look.now > excused:
             text = f"{row['mail']} deliverable messages wait for {row['name']} and nothing is done about it"
             waited = look.now - excused + look.grace
             yield Violation(1, row["name"], f"{text}; the reason to wait ended {waited:.1f} s ago.")
 
 
-def excused_until(look: Look, row: sqlite3.Row) -> float:
+def _excused_until(look: Look, row: sqlite3.Row) -> float:
     """Until when an agent's deliverable mail, a row of `WAITING`, may wait with nothing committed."""
     served = look.db.execute("SELECT coalesce(max(served_at), 0) FROM boot").fetchone()[0]
     reasons = [parked_of(one) for one in look.db.execute(PARKED, (row["name"],))]

@@ -6,9 +6,9 @@ story's own chance is the same with and without them.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from math import isfinite
+from math import inf, isfinite
 from random import Random
 from typing import Final, Self
 
@@ -196,6 +196,9 @@ SOME: Final[Mapping[Site, float]] = {
 
 assert {one.name for one in fields(Faults)} == {*Site, "exactly"}
 
+AHEAD_STEPS: Final = 1_000
+"""For so many steps at most it is drawn ahead whether one of them meets a fault."""
+
 
 @define(eq=False)
 class Injector:
@@ -211,6 +214,12 @@ class Injector:
     _chance: dict[Site, Random] = field(init=False)
     _rates: Mapping[Site, float] = field(init=False)
     _exactly: Mapping[tuple[Site, int], Fault] | None = field(init=False)
+    _steps: int = field(default=0, init=False)
+    _ahead: dict[Site, tuple[float, Fault | None]] = field(init=False)
+    """Of each site of steps: the step up to which is known what happens, and what happens at that one."""
+
+    _known: float = field(init=False)
+    """Nothing happens before this step."""
 
     def __attrs_post_init__(self) -> None:
         """Give each site a chance of its own, so that leaving one out changes no other."""
@@ -218,25 +227,50 @@ class Injector:
         self._chance = {site: Random(f"{self.seed} {site}") for site in Site}
         exactly = self.plan.exactly
         self._exactly = None if exactly is None else {(one.site, one.nth): one for one in exactly}
+        self._ahead = {site: self._look_ahead(site) for site in STEP_SITES}
+        self._known = min(step for step, _ in self._ahead.values())
 
     def at(self, site: Site) -> Fault | None:
-        """Pass a site: the fault it meets there, if any."""
+        """Pass a site, not one of steps: the fault it meets there, if any."""
         if not self.active:
             return None
         self._passed[site] += 1
-        fault = self._drawn(site) if self._exactly is None else self._exactly.get((site, self._passed[site]))
+        nth = self._passed[site]
+        fault = self._drawn(site, nth) if self._exactly is None else self._exactly.get((site, nth))
         if fault is not None:
             self.injected.append(fault)
         return fault
 
-    def _drawn(self, site: Site) -> Fault | None:
-        rate = self._rates[site]
-        if not rate or self._chance[site].random() >= rate:
-            return None
-        return Fault(site, self._passed[site], self._chance[site].random())
+    def _drawn(self, site: Site, nth: int) -> Fault | None:
+        rate, chance = self._rates[site], self._chance[site].random
+        return Fault(site, nth, chance()) if rate and chance() < rate else None
 
-    def on_step(self) -> Iterator[Fault]:
-        """The faults of one step of any task."""
-        for site in STEP_SITES:
-            if (fault := self.at(site)) is not None:
-                yield fault
+    def on_step(self) -> Sequence[Fault]:
+        """Pass the sites of steps, before a step of any task: the faults it meets there.
+
+        Steps are many, and almost none meets one: what is drawn is drawn ahead.
+        """
+        if not self.active:
+            return ()
+        self._steps += 1
+        return () if self._steps < self._known else self._due()
+
+    def _due(self) -> Sequence[Fault]:
+        due = [site for site, (step, _) in self._ahead.items() if step == self._steps]
+        faults = [fault for site in due if (fault := self._ahead[site][1]) is not None]
+        self._ahead.update((site, self._look_ahead(site)) for site in due)
+        self._known = min(step for step, _ in self._ahead.values())
+        self.injected += faults
+        return faults
+
+    def _look_ahead(self, site: Site) -> tuple[float, Fault | None]:
+        """The next step at which this site fails, or one before which it does not."""
+        if self._exactly is not None:
+            named = [nth for one, nth in self._exactly if one is site and nth > self._steps]
+            return (min(named), self._exactly[site, min(named)]) if named else (inf, None)
+        if not self._rates[site]:
+            return inf, None
+        beyond = self._steps + AHEAD_STEPS
+        drawn = (self._drawn(site, nth) for nth in range(self._steps + 1, beyond + 1))
+        fault = next((one for one in drawn if one is not None), None)
+        return (beyond, None) if fault is None else (fault.nth, fault)
