@@ -1,4 +1,4 @@
-"""`hive sim`: a story under many seeds, watched on a terminal.
+"""`hive sim`: stories under many seeds, watched on a terminal.
 
 The rule kept here: the bar goes to standard error, what came of it to standard output.
 """
@@ -31,22 +31,23 @@ BEGIN_AGAIN = "\r\x1b[K"
 
 
 def sim(call: Call) -> int:
-    """Tell a story under many seeds."""
+    """Tell a story, or all of hive's own in turn, under many seeds."""
     from hive.testing.campaign import Campaign, Plan  # noqa: PLC0415 - only this verb simulates
     from hive.testing.faults import Faults  # noqa: PLC0415 - as above
-    from hive.testing.lookup import NoStory  # noqa: PLC0415 - as above
+    from hive.testing.lookup import NoStory, own  # noqa: PLC0415 - as above
     from hive.testing.summary import progress  # noqa: PLC0415 - as above
 
     options = call.options
     if options.list:
         return _list(call)
-    if not options.story:
+    stories = (options.story,) if options.story else tuple(own())
+    if not stories:
         raise Failed(
-            Status.USAGE, "name a story: --story NAME, as hive sim --list shows, or --story FILE.py:NAME"
+            Status.USAGE, "hive's own stories are not installed here: name one, --story FILE.py:NAME"
         )
     _read(Faults.parse, options.faults)
     plan = Plan(
-        story=options.story,
+        stories=stories,
         seeds=_read(seeds_of, options.seeds),
         faults=options.faults,
         jobs=_positive(options, "jobs", len(os.sched_getaffinity(0))),
@@ -88,7 +89,7 @@ def _positive(options: "argparse.Namespace", name: str, default: T) -> int | T:
 def _list(call: Call) -> int:
     from hive.testing.lookup import own  # noqa: PLC0415 - only this verb simulates
 
-    stories = {name: (story.__doc__ or "").partition("\n")[0] for name, story in sorted(own().items())}
+    stories = {name: (story.__doc__ or "").partition("\n")[0] for name, story in own().items()}
     call.out.show(stories, lambda _, width: table(("STORY", "WHAT HAPPENS"), tuple(stories.items()), width))
     return Status.OK
 

@@ -331,10 +331,10 @@ VERBS: tuple[Verb, ...] = (
     ),
     Verb(
         "sim",
-        "tell a story of agents in virtual time, under many seeds and faults",
+        "tell stories of agents in virtual time, under many seeds and faults",
         "try",
         (
-            _option("story", "the name of one of hive's, or FILE.py:NAME"),
+            _option("story", "the name of one of hive's, or FILE.py:NAME (default: all of hive's, in turn)"),
             _option("seeds", "FIRST..LAST (default: 0..99)", default="0..99"),
             _option("faults", f"what goes wrong: {FAULTS} (default: none)", default="none"),
             _option("jobs", "processes at once (default: the cores)", number=True),
@@ -348,7 +348,8 @@ VERBS: tuple[Verb, ...] = (
         ),
         local=True,
         details=(
-            "A story is an async function of one parameter, the simulation. The same seed and faults give "
+            "A story is an async function of one parameter, the simulation. Without --story each seed tells "
+            "one of hive's own, dealt out in the order of --list. The same seed and faults give "
             "the same run, and each failure comes with the command that repeats it; a single seed shows all "
             "that is known of its failure. --shrink looks for fewer faults that still make the first failure "
             "of each kind. Ctrl-C ends with what was found so far. The status is 0 where no seed failed."

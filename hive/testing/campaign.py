@@ -1,4 +1,4 @@
-"""One story under many seeds, in several processes at once, and its failures made smaller.
+"""Stories under many seeds, in several processes at once, and their failures made smaller.
 
 The rule kept here: a story may do anything to the process that tells it, and its seed is reported all the
 same; a process is ended by its own id, and waited for so long and no longer.
@@ -22,11 +22,12 @@ from attrs import define, evolve, field, frozen
 from .lookup import NoStory
 from .shrink import shrinking
 from .simulate import difference
-from .summary import DIFFERENCE, Shrunk, Summary, Told, joined
+from .summary import DIFFERENCE, Shrunk, Summary, joined
+from .tally import Told
 from .telling import scratch
 
 START_SECONDS = 120.0
-"""How long a process may take to import the story."""
+"""How long a process may take to import the stories."""
 
 END_SECONDS = 5.0
 """How long a process that was killed is waited for."""
@@ -38,7 +39,9 @@ CHUNK = 65_536
 class Plan:
     """What is to be told."""
 
-    story: str
+    stories: tuple[str, ...]
+    """Dealt out over the seeds in turn."""
+
     seeds: range
     faults: str = "none"
     jobs: int = 1
@@ -47,10 +50,14 @@ class Plan:
     stop_at: int | None = None
     shrink: bool = False
 
+    def story(self, seed: int) -> str:
+        """The story that this seed tells: the same one in whichever range of seeds."""
+        return self.stories[seed % len(self.stories)]
+
 
 @define(eq=False)
 class Teller:
-    """A process that tells the story; after it has died another one, when there is more to tell."""
+    """A process that tells stories; after it has died another one, when there is more to tell."""
 
     plan: Plan
     environment: Mapping[str, str]
@@ -65,7 +72,8 @@ class Teller:
         """
         process = await self._started()
         with trio.move_on_after(self.plan.seconds_per_seed):
-            answer = await self._ask({"seed": seed, "faults": faults, "traced": traced})
+            order = {"name": self.plan.story(seed), "seed": seed, "faults": faults, "traced": traced}
+            answer = await self._ask(order)
             if answer is not None:
                 return Told(
                     **{**answer, "injected": tuple(answer["injected"]), "trace": tuple(answer["trace"])}
@@ -79,14 +87,14 @@ class Teller:
 
     async def _lost(self, seed: int, faults: str, why: str) -> Told:
         await self.end()
-        return Told(seed, faults, error=why, kind=why, text=why)
+        return Told(self.plan.story(seed), seed, faults, error=why, kind=why, text=why)
 
     async def _started(self) -> trio.Process:
         if self._process is not None:
             return self._process
         ours, theirs = os.pipe()
         self._answers, self._read = trio.lowlevel.FdStream(ours), b""
-        command = [sys.executable, "-P", "-m", "hive.testing.worker", self.plan.story, str(theirs)]
+        command = [sys.executable, "-P", "-m", "hive.testing.worker", str(theirs), *self.plan.stories]
         try:
             # What a story prints must not mix with what we print.
             self._process = process = await trio.lowlevel.open_process(
@@ -94,15 +102,16 @@ class Teller:
             )
         finally:
             os.close(theirs)
+        names = ", ".join(self.plan.stories)
         with trio.move_on_after(START_SECONDS):
             greeting = await self._line()
             if greeting is None:
                 await process.wait()
-                raise NoStory(f"the process that imported {self.plan.story} {_ended(process)}")
+                raise NoStory(f"the process that imported {names} {_ended(process)}")
             if "wrong" in greeting:
                 raise NoStory(greeting["wrong"])
             return process
-        raise NoStory(f"{self.plan.story} was not imported after {START_SECONDS:g} s")
+        raise NoStory(f"{names} could not be imported within {START_SECONDS:g} s")
 
     async def _ask(self, order: Mapping[str, object]) -> dict[str, Any] | None:
         assert self._process is not None
@@ -154,7 +163,7 @@ def _ended(process: trio.Process) -> str:
 
 @define(eq=False)
 class Campaign:
-    """Tells a story under many seeds, and adds up what came of it."""
+    """Tells stories under many seeds, and adds up what came of them."""
 
     plan: Plan
     watch: Callable[[Summary], None] = lambda _: None
@@ -169,7 +178,7 @@ class Campaign:
 
     def __attrs_post_init__(self) -> None:
         """Begin with the first seed."""
-        self.summary, self._seeds = Summary(self.plan.story), iter(self.plan.seeds)
+        self.summary, self._seeds = Summary(self.plan.stories), iter(self.plan.seeds)
 
     async def run(self) -> Summary:
         """Tell all seeds, or until a person ends it by a signal.  Raises `NoStory`."""

@@ -29,11 +29,11 @@ class NoStory(Exception):
 
 
 def own() -> Mapping[str, Story]:
-    """The stories that come with hive, by name."""
+    """The stories that come with hive, by name, in the order of their names."""
     if importlib.util.find_spec(PACKAGE) is None:
         return {}
     stories: Mapping[str, Story] = importlib.import_module(PACKAGE).STORIES
-    return stories
+    return dict(sorted(stories.items()))
 
 
 def find(name: str) -> Story:
@@ -42,7 +42,7 @@ def find(name: str) -> Story:
     if not colon:
         if (story := own().get(name)) is not None:
             return story
-        known = ", ".join(sorted(own())) or "none"
+        known = ", ".join(own()) or "none"
         raise NoStory(f"there is no story {name!r} (there are: {known}); one of your own is FILE.py:NAME")
     if not Path(file).is_file():
         raise NoStory(f"there is no file {file}")

@@ -1,51 +1,18 @@
-"""What many runs of one story come to, added up, in words and as data.  Pure.
+"""What many runs of stories come to, in words and as data.  Pure.
 
 The rule kept here: each failure shows its first line and the command that makes it again.
 """
 
 import shlex
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from attrs import define, field, frozen
 
-MINUTE, HOUR, DAY = 60.0, 3600.0, 86_400.0
-
+from .tally import NUMBERS, Tally, Told, duration, grid, numbers
 
 DIFFERENCE = "difference"
 """The kind of failure of a seed whose two runs were not the same."""
-
-
-@frozen
-class Told:
-    """How one seed went, as a process tells it to another."""
-
-    seed: int
-    faults: str
-    """What was asked for."""
-
-    injected: tuple[str, ...] = ()
-    """Those that struck, by name."""
-
-    steps: int = 0
-    seconds: float = 0.0
-    """Virtual ones."""
-
-    messages: int = 0
-    boots: int = 0
-    violations: int = 0
-    error: str | None = None
-    """The first line of what it failed with; None if it went well."""
-
-    kind: str = ""
-    """Failures of one kind come from the same place."""
-
-    text: str = ""
-    """All that is known of the failure."""
-
-    trace: tuple[str, ...] = ()
-    """Every fact, where it was asked for."""
 
 
 @frozen
@@ -63,119 +30,127 @@ class Shrunk:
 
 @define(eq=False)
 class Summary:
-    """Runs of one story, added up."""
+    """Runs of one story or several, added up."""
 
-    story: str
-    told: int = 0
-    seconds: float = 0.0
-    steps: int = 0
-    messages: int = 0
-    boots: int = 0
-    violations: int = 0
-    faults: Counter[str] = field(factory=Counter)
-    """Those that struck, by site."""
+    stories: tuple[str, ...]
+    all: Tally = field(factory=Tally, init=False)
+    each: dict[str, Tally] = field(init=False)
+    """By story."""
 
-    failures: list[Told] = field(factory=list)
-    shrunk: dict[int, Shrunk] = field(factory=dict)
+    failures: list[Told] = field(factory=list, init=False)
+    shrunk: dict[int, Shrunk] = field(factory=dict, init=False)
     """By seed."""
 
-    interrupted: bool = False
+    interrupted: bool = field(default=False, init=False)
     """Whether a person ended it."""
+
+    def __attrs_post_init__(self) -> None:
+        """Begin with nothing told."""
+        self.each = {story: Tally() for story in self.stories}
 
     def add(self, told: Told) -> None:
         """Count one more seed."""
-        self.told += 1
-        self.seconds += told.seconds
-        self.steps += told.steps
-        self.messages += told.messages
-        self.boots += told.boots
-        self.violations += told.violations
-        self.faults.update(name.partition("@")[0] for name in told.injected)
+        self.all.add(told)
+        self.each[told.story].add(told)
         if told.error is not None:
             self.failures.append(told)
 
     def firsts(self) -> list[Told]:
-        """Of each kind of failure the one with the smallest seed."""
-        found: dict[str, Told] = {}
-        for told in sorted(self.failures, key=lambda told: told.seed):
-            found.setdefault(told.kind, told)
+        """Of each kind of failure of each story the one with the smallest seed."""
+        found: dict[tuple[str, str], Told] = {}
+        for told in self._in_order():
+            found.setdefault((told.story, told.kind), told)
         return list(found.values())
-
-    def replay(self, told: Told) -> str:
-        """The command that makes a failure again."""
-        twice = " --twice" if told.kind == DIFFERENCE else ""
-        return f"{replay(self.story, told.seed, told.faults)}{twice}"
 
     def data(self) -> Mapping[str, Any]:
         """As JSON has it."""
         return {
-            "story": self.story,
-            "told": self.told,
-            "failed": len(self.failures),
+            "story": self.stories[0] if len(self.stories) == 1 else None,
+            **self.all.data(),
             "interrupted": self.interrupted,
-            "virtual_seconds": self.seconds,
-            "steps": self.steps,
-            "messages": self.messages,
-            "daemons": self.boots,
-            "faults": dict(sorted(self.faults.items())),
-            "violations": self.violations,
+            "stories": [{"story": story, **tally.data()} for story, tally in self.each.items()],
             "failures": [self._failure(told) for told in self._in_order()],
         }
 
     def _failure(self, told: Told) -> Mapping[str, Any]:
         shrunk = self.shrunk.get(told.seed)
         return {
+            "story": told.story,
             "seed": told.seed,
             "error": told.error,
-            "replay": self.replay(told),
+            "replay": again(told),
             "text": told.text,
             "shrunk": None
             if shrunk is None or shrunk.faults is None
             else {
                 "of": shrunk.of,
                 "faults": list(shrunk.faults),
-                "replay": replay(self.story, told.seed, joined(shrunk.faults)),
+                "replay": replay(told.story, told.seed, joined(shrunk.faults)),
             },
         }
 
     def lines(self) -> Iterator[str]:
         """As a person reads it."""
-        for name, value in self._table():
-            yield f"{name:<13} {value}"
+        yield from self._of_one() if len(self.stories) == 1 else self._of_several()
         for told in self._in_order():
             yield ""
-            if self.told == 1 and told.text != told.error:
+            if self.all.told == 1 and told.text != told.error:
                 yield told.text
             else:
-                yield f"seed {told.seed}: {told.error}"
-                yield f"  replay: {self.replay(told)}"
+                yield f"{self._which(told)}: {told.error}"
+                yield f"  replay: {again(told)}"
             if (shrunk := self.shrunk.get(told.seed)) is not None:
-                yield f"  {self._shrunk(told, shrunk)}"
+                yield f"  {_smaller(told, shrunk)}"
 
     def _in_order(self) -> list[Told]:
         return sorted(self.failures, key=lambda told: told.seed)
 
-    def _table(self) -> Iterator[tuple[str, str]]:
-        ended = ", then ended by hand" if self.interrupted else ""
-        kinds = ", ".join(f"{site} {count}" for site, count in sorted(self.faults.items()))
-        yield "story", self.story
-        yield "seeds", f"{self.told}, of which {len(self.failures)} failed{ended}"
-        yield "virtual time", duration(self.seconds)
-        yield "steps", str(self.steps)
-        yield "faults", f"{self.faults.total()}{': ' if kinds else ''}{kinds}"
-        yield "messages", str(self.messages)
-        yield "daemons", str(self.boots)
-        yield "violations", str(self.violations)
+    def _which(self, told: Told) -> str:
+        return f"seed {told.seed}" if len(self.stories) == 1 else f"seed {told.seed} of {told.story}"
 
-    def _shrunk(self, told: Told, shrunk: Shrunk) -> str:
-        match shrunk.faults:
-            case None:
-                return "it does not fail again in a fresh process: something is kept from one run to the next"
-            case ():
-                return f"it fails without any fault: {replay(self.story, told.seed, 'none')}"
-            case faults:
-                command = replay(self.story, told.seed, joined(faults))
-                return f"{len(faults)} of {shrunk.of} faults are enough: {command}"
+    def _of_one(self) -> Iterator[str]:
+        names = ("story", "seeds", "virtual time", "steps", "faults", "messages", "daemons", "violations")
+        ended = ", then ended by hand" if self.interrupted else ""
+        kinds = ", ".join(f"{site} {count}" for site, count in sorted(self.all.faults.items()))
+        values = (
+            self.stories[0],
+            f"{self.all.told}, of which {self.all.failed} failed{ended}",
+            duration(self.all.seconds),
+            str(self.all.steps),
+            f"{self.all.faults.total()}{': ' if kinds else ''}{kinds}",
+            str(self.all.messages),
+            str(self.all.boots),
+            str(self.all.violations),
+        )
+        for name, value in zip(names, values, strict=True):
+            yield f"{name:<13} {value}"
+
+    def _of_several(self) -> Iterator[str]:
+        """Two tables: what was told of each story, and which faults struck it."""
+        rows = (*self.each.items(), ("all", self.all))
+        yield from grid(("story", *NUMBERS), ((story, *numbers(tally)) for story, tally in rows))
+        if sites := sorted(self.all.faults):
+            counts = ((story, *(str(tally.faults[site]) for site in sites)) for story, tally in rows)
+            yield from ("", *grid(("faults", *sites), counts))
+        if self.interrupted:
+            yield from ("", "ended by hand")
+
+
+def _smaller(told: Told, shrunk: Shrunk) -> str:
+    match shrunk.faults:
+        case None:
+            return "it does not fail again in a fresh process: something is kept from one run to the next"
+        case ():
+            return f"it fails without any fault: {replay(told.story, told.seed, 'none')}"
+        case faults:
+            command = replay(told.story, told.seed, joined(faults))
+            return f"{len(faults)} of {shrunk.of} faults are enough: {command}"
+
+
+def again(told: Told) -> str:
+    """The command that makes a failure again."""
+    twice = " --twice" if told.kind == DIFFERENCE else ""
+    return f"{replay(told.story, told.seed, told.faults)}{twice}"
 
 
 def replay(story: str, seed: int, faults: str) -> str:
@@ -188,20 +163,10 @@ def joined(faults: tuple[str, ...]) -> str:
     return ",".join(faults) or "none"
 
 
-def duration(seconds: float) -> str:
-    """A stretch of time in its two greatest units."""
-    if seconds >= DAY:
-        return f"{seconds // DAY:.0f} d {seconds % DAY // HOUR:.0f} h"
-    if seconds >= HOUR:
-        return f"{seconds // HOUR:.0f} h {seconds % HOUR // MINUTE:.0f} min"
-    if seconds >= MINUTE:
-        return f"{seconds // MINUTE:.0f} min {seconds % MINUTE:.0f} s"
-    return f"{seconds:.0f} s"
-
-
 def progress(summary: Summary, seeds: int, elapsed: float) -> str:
     """How far a campaign has come, in one line."""
-    rate = summary.told / elapsed if elapsed else 0.0
-    left = f", {duration((seeds - summary.told) / rate)} left" if rate else ""
-    failed = f", {len(summary.failures)} failed" if summary.failures else ""
-    return f"{summary.told} of {seeds} seeds, {rate:.1f}/s{failed}{left}"
+    told, failures = summary.all.told, len(summary.failures)
+    rate = told / elapsed if elapsed else 0.0
+    left = f", {duration((seeds - told) / rate)} left" if rate else ""
+    failed = f", {failures} failed" if failures else ""
+    return f"{told} of {seeds} seeds, {rate:.1f}/s{failed}{left}"

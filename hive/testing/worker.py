@@ -1,4 +1,4 @@
-"""A process that tells a story, seed after seed, to the process that has started it.
+"""A process that tells stories, seed after seed, to the process that has started it.
 
 The rule kept here: what a story prints, reads or breaks is not in the way of what is told about it.  Orders
 come as lines of JSON on standard input; answers leave by a pipe of their own.
@@ -20,26 +20,28 @@ from . import swarm  # noqa: F401 - so that the first seed does not spend its ti
 from .faults import Faults
 from .lookup import NoStory, find
 from .simulate import Run, run
-from .summary import Told, replay
+from .summary import replay
+from .tally import Told
 
 if TYPE_CHECKING:
     from .lookup import Story
 
 
-def main(name: str, descriptor: int) -> None:
+def main(descriptor: int, *names: str) -> None:
     """Serve until nobody orders any more."""
     # Ctrl-C is for the one who started us: it ends us when it has taken in what we said.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with os.fdopen(os.dup(0)) as orders, os.fdopen(descriptor, "w") as answers:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         try:
-            story = find(name)
+            stories = {name: find(name) for name in names}
         except NoStory as wrong:
             _answer(answers, {"wrong": str(wrong)})
             return
         _answer(answers, {})
         for line in orders:
-            _answer(answers, asdict(tell(name, story, **json.loads(line))))
+            order = json.loads(line)
+            _answer(answers, asdict(tell(story=stories[order["name"]], **order)))
 
 
 def _answer(answers: TextIO, answer: dict[str, Any]) -> None:
@@ -53,13 +55,14 @@ def tell(name: str, story: "Story", seed: int, faults: str, *, traced: bool) -> 
     try:
         told = run(story, seed, faults=Faults.parse(faults))
     except Exception as error:  # noqa: BLE001 - the kit itself has failed
-        return _failed(Told(seed, faults), error)
-    found = _seen(told, faults, traced=traced)
+        return _failed(Told(name, seed, faults), error)
+    found = _seen(name, told, faults, traced=traced)
     return found if told.error is None else _failed(found, told.error)
 
 
-def _seen(told: Run[object], faults: str, *, traced: bool) -> Told:
+def _seen(name: str, told: Run[object], faults: str, *, traced: bool) -> Told:
     return Told(
+        story=name,
         seed=told.seed,
         faults=faults,
         injected=tuple(map(str, told.injected)),
@@ -100,4 +103,4 @@ def _kind(error: BaseException) -> str:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(int(sys.argv[1]), *sys.argv[2:])

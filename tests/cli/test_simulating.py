@@ -61,7 +61,6 @@ def test_a_program_gets_json(file: str, capsys: pytest.CaptureFixture[str]) -> N
 @pytest.mark.parametrize(
     ("typed", "why"),
     [
-        ([], "name a story: --story NAME, as hive sim --list shows, or --story FILE.py:NAME"),
         (["--story", "FILE:well", "--seeds", "7"], "'7' is no range of seeds: write FIRST..LAST"),
         (["--story", "FILE:well", "--seeds", "7..a"], "'a' is no seed"),
         (["--story", "FILE:well", "--seeds", "7..1"], "holds no seed"),
@@ -88,6 +87,26 @@ def test_hives_own_stories_are_listed(capsys: pytest.CaptureFixture[str]) -> Non
     """With what happens in each."""
     assert main(["sim", "--list"]) == Status.OK
     assert capsys.readouterr().out.startswith("STORY  ")
+
+
+def test_without_a_story_all_of_hives_own_are_told_in_turn(capsys: pytest.CaptureFixture[str]) -> None:
+    """In the order in which they are listed; what is told of each is a row."""
+    assert main(["sim", "--list", "--json"]) == Status.OK
+    names = list(json.loads(capsys.readouterr().out))
+    third = names.index("chatter") + 2 * len(names)
+    assert main(["sim", "--seeds", f"{third}..{third}", "--jobs", "1", "--json"]) == Status.OK
+    rows = json.loads(capsys.readouterr().out)["stories"]
+    assert [row["story"] for row in rows] == names
+    assert [row["story"] for row in rows if row["told"]] == ["chatter"]
+
+
+def test_where_hives_own_stories_are_missing_one_must_be_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As where somebody has packed hive without them."""
+    monkeypatch.setattr("hive.testing.lookup.PACKAGE", "hive.testing.nowhere")
+    assert main(["sim"]) == Status.USAGE
+    assert "name one, --story FILE.py:NAME" in capsys.readouterr().err
 
 
 def test_on_a_terminal_one_line_is_written_again_and_again() -> None:

@@ -18,7 +18,8 @@ from hive.testing.worker import _failed, tell
 
 if TYPE_CHECKING:
     from hive.testing import Simulation
-    from hive.testing.summary import Summary, Told
+    from hive.testing.summary import Summary
+    from hive.testing.tally import Told
 
 STORIES = '''
 import os, signal
@@ -71,7 +72,7 @@ def file(tmp_path: Path) -> Path:
 
 async def told(file: Path, story: str, seeds: range, *, jobs: int = 1, **options: object) -> Summary:
     """What a campaign comes to."""
-    plan = Plan(f"{file}:{story}", seeds, jobs=jobs, **options)  # type: ignore[arg-type]
+    plan = Plan((f"{file}:{story}",), seeds, jobs=jobs, **options)  # type: ignore[arg-type]
     return await Campaign(plan).run()
 
 
@@ -79,18 +80,27 @@ async def test_every_seed_is_told_once(file: Path) -> None:
     """By whichever process is free."""
     seen: list[int] = []
     campaign = Campaign(
-        Plan(f"{file}:well", range(10, 17), jobs=2), watch=lambda summary: seen.append(summary.told)
+        Plan((f"{file}:well",), range(10, 17), jobs=2), watch=lambda summary: seen.append(summary.all.told)
     )
     summary = await campaign.run()
     assert seen == [1, 2, 3, 4, 5, 6, 7]
-    assert summary.seconds == 7 * 60
+    assert summary.all.seconds == 7 * 60
     assert summary.failures == []
+
+
+async def test_several_stories_are_dealt_out_over_the_seeds(file: Path) -> None:
+    """A seed tells the same story whatever the range begins with, and one process tells all of them."""
+    stories = tuple(f"{file}:{name}" for name in ("well", "hopeless", "dies"))
+    summary = await Campaign(Plan(stories, range(4, 9))).run()
+    assert [tally.told for tally in summary.each.values()] == [1, 2, 2]
+    assert [(one.story, one.seed) for one in summary.failures] == [(stories[1], 4), (stories[1], 7)]
+    assert f"replay: hive sim --story {stories[1]} --seeds 7..7 --faults none" in "\n".join(summary.lines())
 
 
 async def test_a_process_that_dies_is_the_failure_of_its_seed(file: Path) -> None:
     """And another one goes on with the next."""
     summary = await told(file, "dies", range(5))
-    assert summary.told == 5
+    assert summary.all.told == 5
     assert [(one.seed, one.error) for one in summary.failures] == [
         (1, "the process that told it ended with status 3"),
         (2, "the process that told it was ended by SIGKILL"),
@@ -106,7 +116,7 @@ async def test_a_story_that_hangs_is_ended_with_its_process(
     assert [(one.seed, one.error) for one in summary.failures] == [
         (1, "it had not ended after 5 s, and its process was killed")
     ]
-    assert summary.told == 3
+    assert summary.all.told == 3
     assert children() == []
     assert list(tmp_path.iterdir()) == [file]  # noqa: ASYNC240 - in memory
 
@@ -119,7 +129,7 @@ def children() -> list[str]:
 async def test_no_more_seeds_are_begun_after_so_many_failures(file: Path) -> None:
     """Those that failed are shown."""
     summary = await told(file, "hopeless", range(50), stop_at=2)
-    assert summary.told == 2
+    assert summary.all.told == 2
     assert [one.error for one in summary.failures] == ["ValueError: always"] * 2
 
 
@@ -138,12 +148,12 @@ async def test_a_signal_ends_it_in_order(file: Path) -> None:
     """With what was found so far; no process is left."""
 
     def interrupt(summary: Summary) -> None:
-        if summary.told == 3:
+        if summary.all.told == 3:
             signal.raise_signal(signal.SIGINT)
 
-    summary = await Campaign(Plan(f"{file}:well", range(100_000)), watch=interrupt).run()
+    summary = await Campaign(Plan((f"{file}:well",), range(100_000)), watch=interrupt).run()
     assert summary.interrupted
-    assert 3 <= summary.told < 100
+    assert 3 <= summary.all.told < 100
     assert children() == []
 
 
@@ -159,7 +169,7 @@ async def test_a_story_that_is_not_there_is_nobodys_failure(tmp_path: Path, text
     path = tmp_path / "broken.py"
     path.write_text(text)
     with pytest.raises(NoStory, match=why):
-        await Campaign(Plan(f"{path}:story", range(9), jobs=2)).run()
+        await Campaign(Plan((f"{path}:story",), range(9), jobs=2)).run()
     assert children() == []
 
 
@@ -193,7 +203,7 @@ async def test_one_that_fails_only_after_others_says_so(file: Path) -> None:
 
 async def test_a_teller_that_is_told_to_end_twice_does(file: Path) -> None:
     """The second time there is nothing to do."""
-    teller = Teller(Plan(f"{file}:well", range(1)), os.environ)
+    teller = Teller(Plan((f"{file}:well",), range(1)), os.environ)
     assert (await teller.tell(0, "none")).error is None
     await teller.end()
     await teller.end()

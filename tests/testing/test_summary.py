@@ -2,18 +2,32 @@
 
 import pytest
 
-from hive.testing.summary import Shrunk, Summary, Told, duration, progress, replay
+from hive.testing.summary import Shrunk, Summary, again, progress, replay
+from hive.testing.tally import Told, duration
 
-WELL = Told(0, "some", ("crash@3:0.5", "delay@1:0.25"), 100, 90.0, 7, 2)
+STORY = "my story.py:story"
+
+WELL = Told(STORY, 0, "some", ("crash@3:0.5", "delay@1:0.25"), 100, 90.0, 7, 2)
 BAD = Told(
-    5, "some", ("crash@8:0.5",), 50, 30.0, 3, 1, 1, "AssertionError: no", "kind a", "all of it\nreplay: …"
+    STORY,
+    5,
+    "some",
+    ("crash@8:0.5",),
+    50,
+    30.0,
+    3,
+    1,
+    1,
+    "AssertionError: no",
+    "kind a",
+    "all of it\nreplay: …",
 )
-WORSE = Told(3, "some", error="it died", kind="kind b", text="it died")
+WORSE = Told(STORY, 3, "some", error="it died", kind="kind b", text="it died")
 
 
 def summary(*told: Told) -> Summary:
     """These, added up."""
-    found = Summary("my story.py:story")
+    found = Summary((STORY,))
     for one in told:
         found.add(one)
     return found
@@ -31,6 +45,44 @@ def test_runs_are_added_up() -> None:
         "daemons       3",
         "violations    1",
     ]
+
+
+def test_several_stories_have_a_row_each_and_one_for_all() -> None:
+    """Of numbers, and of the faults by their sites; a story that no seed has told is there too."""
+    found = Summary(("ring", "chatter", "storm"))
+    found.add(Told("ring", 0, "some", ("crash@3:0.5", "delay@1:0.25"), 100, 90.0, 7, 2))
+    found.add(Told("chatter", 1, "some", ("crash@8:0.5",), 50, 30.0, 3, 1, 1, "AssertionError: no"))
+    assert list(found.lines()) == [
+        "story    seeds  failed  virtual time  steps  daemons  messages  faults  violations",
+        "ring         1       0    1 min 30 s    100        2         7       2           0",
+        "chatter      1       1          30 s     50        1         3       1           1",
+        "storm        0       0           0 s      0        0         0       0           0",
+        "all          2       1     2 min 0 s    150        3        10       3           1",
+        "",
+        "faults   crash  delay",
+        "ring         1      1",
+        "chatter      1      0",
+        "storm        0      0",
+        "all          2      1",
+        "",
+        "seed 1 of chatter: AssertionError: no",
+        "  replay: hive sim --story chatter --seeds 1..1 --faults some",
+    ]
+    data = found.data()
+    assert (data["story"], data["told"], data["failed"]) == (None, 2, 1)
+    assert [(row["story"], row["told"]) for row in data["stories"]] == [
+        ("ring", 1),
+        ("chatter", 1),
+        ("storm", 0),
+    ]
+    assert data["stories"][1]["faults"] == {"crash": 1}
+
+
+def test_several_stories_that_were_ended_by_hand_say_so() -> None:
+    """Below the tables."""
+    found = Summary(("ring", "chatter"))
+    found.interrupted = True
+    assert list(found.lines())[-1] == "ended by hand"
 
 
 def test_each_failure_shows_its_first_line_and_how_to_have_it_again() -> None:
@@ -53,8 +105,8 @@ def test_a_single_seed_shows_all_that_is_known_and_nothing_twice() -> None:
 
 def test_a_difference_is_repeated_by_telling_it_twice() -> None:
     """Once would show nothing."""
-    told = Told(4, "none", error="they differ", kind="difference")
-    assert summary().replay(told).endswith(" --seeds 4..4 --faults none --twice")
+    told = Told(STORY, 4, "none", error="they differ", kind="difference")
+    assert again(told).endswith(" --seeds 4..4 --faults none --twice")
 
 
 @pytest.mark.parametrize(
@@ -75,8 +127,20 @@ def test_what_became_of_making_it_smaller_is_said(shrunk: Shrunk, said: str) -> 
 
 def test_of_each_kind_of_failure_the_smallest_seed_is_looked_into() -> None:
     """One of a kind is enough."""
-    again = Told(9, "some", error="AssertionError: no", kind="kind a")
-    assert summary(again, BAD, WORSE).firsts() == [WORSE, BAD]
+    same = Told(STORY, 9, "some", error="AssertionError: no", kind="kind a")
+    assert summary(same, BAD, WORSE).firsts() == [WORSE, BAD]
+
+
+def test_a_kind_of_failure_is_looked_into_in_each_story() -> None:
+    """Two stories may fail at one line for two reasons."""
+    one, other = (
+        Told("ring", 0, "some", error="no", kind="k"),
+        Told("chatter", 1, "some", error="no", kind="k"),
+    )
+    found = Summary(("ring", "chatter"))
+    found.add(one)
+    found.add(other)
+    assert found.firsts() == [one, other]
 
 
 def test_the_same_is_had_as_data() -> None:
@@ -89,8 +153,8 @@ def test_the_same_is_had_as_data() -> None:
     assert data["faults"] == {"crash": 2, "delay": 1}
     (failure,) = data["failures"]
     assert failure["seed"] == 5
-    assert failure["replay"] == replay("my story.py:story", 5, "some")
-    assert failure["shrunk"]["replay"] == replay("my story.py:story", 5, "crash@8:0.5")
+    assert failure["replay"] == replay(STORY, 5, "some")
+    assert failure["shrunk"]["replay"] == replay(STORY, 5, "crash@8:0.5")
     assert "then ended by hand" in "\n".join(found.lines())
 
 
