@@ -1,14 +1,15 @@
 """A look at some mailboxes of a running store: what is broken there, and when time alone could break more.
 
-The rule kept here: each mailbox is looked at in a moment of its own and the whole look is bounded, so that
+The rule kept here: a moment is of so many messages, or of one mailbox, and the whole look is bounded, so that
 nobody waits for it; what was left out is named, so that the next look begins there.
 """
 
 import json
 import math
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from itertools import accumulate
 
 from attrs import Factory, define, evolve, frozen
 
@@ -20,7 +21,7 @@ EVIDENCE_ROWS = 12
 """Rows of each kind that go with a violation."""
 
 STEP = 10_000
-"""Messages whose evidence is looked at in one moment."""
+"""Messages that are looked at in one moment: their evidence, or the mailboxes they were accepted for."""
 
 
 @frozen
@@ -133,8 +134,9 @@ class _Audit:
                 self.evidence(look(messages=messages), messages)
                 return evolve(order, messages=())
             case Order(agents=agents) if agents:
-                self.box(look(agent=agents[0], deep=order.deep), agents[0])
-                return evolve(order, agents=agents[1:])
+                some = together(look().db, agents)
+                self.boxes(look, some, deep=order.deep)
+                return evolve(order, agents=agents[len(some) :])
             case Order(deep=True):
                 return self.reach(look, order)
             case _:
@@ -147,26 +149,31 @@ class _Audit:
         self.evidence(look(messages=numbers), numbers)
         return None if beyond is None else evolve(order, first=numbers.stop)
 
-    def box(self, look: Look, agent: str) -> None:
-        """One mailbox."""
-        self.agents.append(agent)
-        self.add(look, violations)
-        if (at := breaks_at(look)) is not None:
-            self.breaks_at[agent] = at
+    def boxes(self, look: Callable[..., Look], agents: Sequence[str], *, deep: bool) -> None:
+        """Some mailboxes: together, and each alone where that finds anything: a list ends after so many."""
+        whole = look(agents=agents, deep=deep)
+        with self.moment():
+            broken = violations(whole)
+            if not broken or len(agents) == 1:
+                self.agents += agents
+                self.breaks_at |= breaks_at(whole)
+                self.add(whole.db, broken)
+                return
+        for agent in agents:
+            self.boxes(look, (agent,), deep=deep)
 
     def evidence(self, look: Look, numbers: Sequence[int]) -> None:
         """The evidence of some messages."""
         self.messages.append(numbers)
-        self.add(look, unproven)
-
-    def add(self, look: Look, check: Callable[[Look], Iterable[Violation]]) -> None:
-        """What a check finds, each with the rows of the same moment."""
         with self.moment():
-            if not (broken := tuple(check(look))):
-                return
-            told = {one.key for one in alarms(look.db)}
+            self.add(look.db, tuple(unproven(look)))
+
+    def add(self, db: sqlite3.Connection, broken: Sequence[Violation]) -> None:
+        """What was found, each with the rows of the same moment."""
+        if broken:
+            told = {one.key for one in alarms(db)}
             self.found += broken
-            self.news |= {one.key: with_evidence(look.db, one) for one in broken if one.key not in told}
+            self.news |= {one.key: with_evidence(db, one) for one in broken if one.key not in told}
 
 
 REACH = "SELECT number FROM message WHERE number >= :first ORDER BY number LIMIT 1 OFFSET :step"
@@ -191,23 +198,35 @@ def boxes(db: sqlite3.Connection) -> tuple[str, ...]:
     return tuple(sorted({row[0] for row in db.execute(BOXES)} | told))
 
 
+SIZES = "SELECT agent, accepted FROM tally WHERE agent IN (SELECT value FROM json_each(:agents))"
+
+
+def together(db: sqlite3.Connection, agents: Sequence[str]) -> Sequence[str]:
+    """The first of these mailboxes, as many as have got few enough messages for one moment; at least one."""
+    sizes = {row["agent"]: row["accepted"] for row in db.execute(SIZES, {"agents": json.dumps(agents)})}
+    reached = accumulate(sizes.get(agent, 0) for agent in agents)
+    return agents[: max(1, sum(size <= STEP for size in reached))]
+
+
 # --- what time alone can break ---------------------------------------------------------------------
 
 NOT_YET = """
-SELECT min(not_before) FROM message INDEXED BY message_ready
-WHERE state = 'ready' {mail} AND wakes AND not_before > :now
+SELECT recipient, min(not_before) AS at FROM message INDEXED BY message_ready
+WHERE state = 'ready' {mail} AND wakes AND not_before > :now GROUP BY recipient
 """
-LEASED = "SELECT min(lease_ends_at) FROM message INDEXED BY message_claimed WHERE state = 'claimed' {mail}"
+LEASED = """
+SELECT recipient, min(lease_ends_at) AS at FROM message INDEXED BY message_claimed
+WHERE state = 'claimed' AND lease_ends_at IS NOT NULL {mail} GROUP BY recipient
+"""
 
 
-def breaks_at(look: Look) -> float | None:
+def breaks_at(look: Look) -> Mapping[str, float]:
     """When a mailbox breaks at the earliest, with nothing committed; what is broken already is not meant."""
-    ends = [until for _, until in look.waiting]
+    ends = [(until, row["name"]) for row, until in look.waiting]
     for sql in (NOT_YET, LEASED):
-        (row,) = look.rows(sql)
-        if row[0] is not None:
-            ends.append(row[0] + look.grace)
-    return min((end for end in ends if look.now <= end < math.inf), default=None)
+        ends += [(row["at"] + look.grace, row["recipient"]) for row in look.rows(sql)]
+    # From the latest to the earliest, which is the one that stays.
+    return {name: end for end, name in sorted(ends, reverse=True) if look.now <= end < math.inf}
 
 
 # --- what the operator has been told ---------------------------------------------------------------

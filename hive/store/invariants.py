@@ -49,8 +49,8 @@ class Look:
     deep: bool = False
     """Look at all history, not only at what stored counts and indexes answer at once."""
 
-    agent: str | None = None
-    """Look at one mailbox only."""
+    agents: Sequence[str] | None = None
+    """Look at the mailboxes of these only."""
 
     messages: Sequence[int] | None = None
     """Numbers of the messages whose evidence is looked at, where it is only of these: some, or a range."""
@@ -62,17 +62,21 @@ class Look:
 
     def rows(self, sql: str, **more: object) -> list[sqlite3.Row]:
         """All rows of a query; see `scoped`."""
-        moment = {"agent": self.agent, "now": self.now, "grace": self.grace, "shown": SHOWN}
-        return self.db.execute(scoped(sql, one=self.agent is not None), {**moment, **more}).fetchall()
+        moment = {"agents": json.dumps(self.agents), "now": self.now, "grace": self.grace, "shown": SHOWN}
+        return self.db.execute(scoped(sql, some=self.agents is not None), {**moment, **more}).fetchall()
 
 
-def scoped(sql: str, *, one: bool) -> str:
-    """A query about all mailboxes, or about the one that `:agent` names."""
+def scoped(sql: str, *, some: bool) -> str:
+    """A query about all mailboxes, or about some: the list of names in `:agents`."""
     return sql.format(
-        mail="AND recipient = :agent" if one else "",
-        whose="WHERE agent = :agent" if one else "",
-        box="INDEXED BY message_box WHERE recipient = :agent" if one else "",
+        mail=f"AND {_named('recipient')}" if some else "",
+        whose=f"WHERE {_named('agent')}" if some else "",
+        box=f"INDEXED BY message_box WHERE {_named('recipient')}" if some else "",
     )
+
+
+def _named(column: str) -> str:
+    return f"{column} IN (SELECT value FROM json_each(:agents))"  # noqa: S608 - our own names
 
 
 def violations(look: Look) -> tuple[Violation, ...]:
@@ -216,9 +220,9 @@ UNPROVEN_RANGE = _unproven_among("NOT INDEXED WHERE number >= :first AND number 
 
 
 def unproven(look: Look) -> Iterator[Violation]:
-    """Messages that are done, nobody knows why; of one mailbox only those that the look names."""
+    """Messages that are done, nobody knows why; of some mailboxes only those that the look names."""
     match look.messages:
-        case None if look.agent is not None:
+        case None if look.agents is not None:
             return
         case None:
             rows = look.rows(UNPROVEN, recent=EVERYTHING if look.deep else RECENT_DONE)

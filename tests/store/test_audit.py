@@ -224,17 +224,33 @@ def test_it_is_over_only_where_it_was_looked_for(desk: Desk) -> None:
 # --- bounded ---------------------------------------------------------------------------------------
 
 
-def test_a_look_ends_when_its_time_is_spent_and_names_the_rest(desk: Desk) -> None:
-    """A step at a time, and nothing is left out or looked at twice."""
+@pytest.mark.parametrize(
+    ("step", "agents", "ranges"),
+    [
+        (1, [("iris",), ("rosa",)], [range(1, 2), range(2, audit.LARGEST)]),
+        (2, [("iris", "rosa")], [range(1, audit.LARGEST)]),
+    ],
+)
+def test_a_look_ends_when_its_time_is_spent_and_names_the_rest(
+    desk: Desk,
+    monkeypatch: pytest.MonkeyPatch,
+    step: int,
+    agents: list[tuple[str, ...]],
+    ranges: list[range],
+) -> None:
+    """A step at a time, of so many messages, and nothing is left out or looked at twice."""
+    monkeypatch.setattr(audit, "STEP", step)
     handled(desk)
+    handled(desk, "rosa")
     ticking = itertools.count()
     order: Order | None = Order(messages=(1,), deep=True, seconds=0.5)
     seen: list[Seen] = []
     while order is not None:
         seen.append(desk.reader.examine(order, lambda: float(next(ticking))))
         order = seen[-1].rest
-    assert [one.agents for one in seen] == [(), ("iris",), ("rosa",), ()]
-    assert [one.messages for one in seen] == [((1,),), (), (), (range(1, audit.LARGEST),)]
+    assert [one.agents for one in seen if one.agents] == agents
+    assert [one.messages for one in seen if one.messages] == [((1,),), *[(one,) for one in ranges]]
+    assert len(seen) == 1 + len(agents) + len(ranges)
     assert look(desk, Order(agents=())).rest is None
 
 

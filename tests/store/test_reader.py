@@ -333,7 +333,7 @@ HOT = {
     if name.isupper() and isinstance(value, str) and ("SELECT" in value)
 }
 PARAMETERS = (
-    "code agent now recipient before states searched text limit since identity sha256 grace shown"
+    "code agent agents now recipient before states searched text limit since identity sha256 grace shown"
     " recent thread numbers first beyond step"
 )
 WALKING = {
@@ -348,12 +348,12 @@ WALKING = {
 }
 
 
-@pytest.mark.parametrize("one", [False, True])
+@pytest.mark.parametrize("some", [False, True])
 @pytest.mark.parametrize("name", sorted(HOT))
-def test_no_question_walks_through_the_history(desk: Desk, name: str, *, one: bool) -> None:
+def test_no_question_walks_through_the_history(desk: Desk, name: str, *, some: bool) -> None:
     """Each is answered by seeking in an index, or by walking along one that holds only live rows."""
     connection = desk.store._committer.db
-    sql = invariants.scoped(HOT[name], one=one)
+    sql = invariants.scoped(HOT[name], some=some)
     asked = dict.fromkeys(PARAMETERS.split(), 0) if ":" in sql else (0,) * sql.count("?")
     plan = [row["detail"] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", asked)]
     walked = [step for step in plan if step.startswith("SCAN") and not _bounded(step)]
