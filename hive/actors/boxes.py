@@ -104,6 +104,14 @@ class Boxes:
                 return (await self._status(known, agent)).leader == up.leader
         return False
 
+    async def is_in_order(self, agent: str) -> bool:
+        """Whether the box is known, and `tend` would find nothing to do.  Raises `OSError`."""
+        known = self._known.get(agent)
+        if known is None:
+            return False
+        status = await known.driver.status(agent)
+        return isinstance(self._step(self._store.reader.agent(agent), status, known), Keep)
+
     def concerned(self) -> tuple[str, ...]:
         """The agents with a box to look after: one that was up, or one that the store misses."""
         missed = (view.name for view in self._store.reader.agents() if _down(view) is not None)

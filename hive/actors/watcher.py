@@ -4,8 +4,8 @@ The rule kept here: whatever is heard of a box only means "look at it"; what is 
 look.  Restart policy lives here and in no driver.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 
 import trio
 from attrs import define, field, frozen
@@ -23,6 +23,9 @@ from hive.store.port import Store
 
 AGAIN_SECONDS = 1.0
 """How soon to try again what the store or a driver could not do."""
+
+GLANCE_SECONDS = 2.0
+"""For so long all boxes are glanced at one after the other; then each left over is looked after by itself."""
 
 
 @frozen
@@ -56,8 +59,7 @@ class Watcher(Actor):
         """Look, in helper tasks: one slow box holds up no other."""
         match message:
             case Look():
-                for agent in self.boxes.concerned():
-                    self._tend(agent, ctx)
+                ctx.spawn(self._glance, self.boxes.concerned(), ctx)
             case Tend(agent=agent):
                 self._tend(agent, ctx)
             case Rebuild(agent=agent, cause=cause):
@@ -66,6 +68,16 @@ class Watcher(Actor):
             case _:
                 return await super().handle(message, ctx)
         return None
+
+    async def _glance(self, agents: Sequence[str], ctx: Context) -> None:
+        """Look after every box that does not turn out to be in order: mostly none, so this costs little."""
+        left = [agent for agent in agents if agent not in self._tending]
+        with trio.move_on_after(GLANCE_SECONDS), suppress(OSError):
+            for agent in left.copy():
+                if agent in self._listening and await self.boxes.is_in_order(agent):
+                    left.remove(agent)
+        for agent in left:
+            self._tend(agent, ctx)
 
     def _tend(self, agent: str, ctx: Context) -> None:
         if agent in self._tending:

@@ -1,11 +1,14 @@
 """Boxes that come up, go down and are replaced, as the store and the agent hear of it."""
 
+from collections.abc import Awaitable, Callable
 from itertools import pairwise
 
 import pytest
 import trio
 
 from hive.actors.boxes import LONGEST_DELAY_SECONDS
+from hive.containers.fake import FakeDriver
+from hive.containers.port import BoxStatus
 from hive.protocol.commands import AddAgent, RemoveAgent, Settings, StartAgent, StopAgent
 from hive.protocol.mail import Kind, Mail, State
 from hive.protocol.parking import Reason
@@ -20,6 +23,11 @@ async def work_once(swarm: Swarm) -> None:
     await swarm.add("iris")
     await swarm.send("iris", "!say hello")
     await swarm.settle()
+
+
+async def no_answer() -> None:
+    """What a driver may do instead of answering."""
+    raise OSError("there is nobody to ask")
 
 
 @seeds
@@ -51,6 +59,34 @@ def test_a_box_that_dies_while_its_agent_is_idle_is_started_again_and_the_agent_
         assert [row.type for row in swarm.journal if row.type.startswith("box.")] == [
             *("box.started", "box.down", "box.started")
         ]
+
+    run_swarm(story, seed)
+
+
+@seeds
+@pytest.mark.parametrize("fails", [trio.sleep_forever, no_answer])
+def test_a_death_nobody_tells_of_is_seen_though_another_box_does_not_answer(
+    seed: int, monkeypatch: pytest.MonkeyPatch, fails: Callable[[], Awaitable[None]]
+) -> None:
+    """The look every half minute waits for none of them."""
+    look, silent = FakeDriver.status, set[str]()
+
+    async def status(driver: FakeDriver, agent: str) -> BoxStatus:
+        if agent in silent:
+            await fails()
+        return await look(driver, agent)
+
+    monkeypatch.setattr(FakeDriver, "status", status)
+
+    async def story(swarm: Swarm) -> None:
+        await swarm.add("anna")
+        await swarm.send("anna", "!say hello")
+        await work_once(swarm)
+        silent.add("anna")
+        monkeypatch.setattr(FakeDriver, "_ring", lambda *_: None)
+        swarm.kill_box("iris")
+        await swarm.until(lambda: swarm.agent("iris").epoch == 2, 35)
+        silent.clear()
 
     run_swarm(story, seed)
 
