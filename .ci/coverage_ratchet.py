@@ -1,6 +1,6 @@
 """Compare what the tests ran with what they ran before: coverage may rise, never fall.
 
-Reads the data of the last `coverage run` and the floors in coverage.toml beside this file.
+Reads the data of the last run under coverage and the floors in coverage.toml beside this file.
 """
 
 import json

@@ -350,15 +350,16 @@ if name == os.environ.get("SLEEPS"):
     time.sleep(30)
 sys.exit(4 if name == os.environ.get("FAILS") else 0)
 """
-FAST = ["ruff check", "ruff format", "mypy", "flake8", "pytest -m not slow and not real"]
-REST = ["coverage run -m pytest", "coverage_ratchet", "pytest -n 2 -m slow", "pytest -m slow or real"]
+SHARED = "pytest -n auto --maxprocesses=8"
+FAST = ["ruff check", "ruff format", "mypy", "flake8", f"{SHARED} -m not slow and not real"]
+REST = [f"{SHARED} -q --cov", "coverage_ratchet", f"{SHARED} -m slow", "pytest -m slow or real"]
 
 
 @pytest.fixture
 def checks(checkout: Checkout) -> Checkout:
     """A checkout whose tools only say that they ran, on a machine that has every program."""
     shutil.copytree(ROOT / ".ci", checkout.root / ".ci")
-    for name in ("ruff.py", "mypy.py", "flake8.py", "pytest.py", "coverage.py", ".ci/coverage_ratchet.py"):
+    for name in ("ruff.py", "mypy.py", "flake8.py", "pytest.py", ".ci/coverage_ratchet.py"):
         (checkout.root / name).write_text(TOOL)
     checkout.program("chromium", "#!/bin/sh\n")
     checkout.command = "bin/test"
