@@ -30,6 +30,7 @@ from hive.store.sqlite import SqliteStore, open_store
 AGENTS = 100
 SENDERS = 10
 LOAD_SECONDS = 60.0
+CALM_SECONDS = 3.0
 PACE_SECONDS = 0.02
 PULSE_SECONDS = 0.005
 MILLISECONDS = 1e3
@@ -146,7 +147,7 @@ async def full_check(root: Path, size: int) -> None:
             nursery.start_soon(store.drain_forever)
             late, sends = [0.0], [0.0]
             calm, calm_sends = [0.0], [0.0]
-            with trio.move_on_after(3.0):
+            with trio.move_on_after(CALM_SECONDS):
                 await beat(store, calm, calm_sends)
             nursery.start_soon(beat, store, late, sends)
             pieces, began = [], time.perf_counter()

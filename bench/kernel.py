@@ -352,16 +352,15 @@ def verdict(row: Row, pairs: Sequence[tuple[float, float]]) -> str:
     return f"{row.what:36}{best:12,.0f} {row.unit:4}{beside:42}{goal}"
 
 
-def main() -> None:
+def main(rounds: str = str(ROUNDS)) -> None:
     """Print everything."""
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
     python = sys.version.split()[0]
     print(f"Python {python}, trio {trio.__version__}; {rounds} rounds; load {os.getloadavg()[0]:.1f}")
     memory = trio.run(memory_hive)
     met = "met" if memory <= IDLE_BYTES else "missed"
     print(f"{'memory of an idle actor':36}{memory:12,.0f} {'B':46}<= {IDLE_BYTES:,}: {met}")
     pairs: dict[str, list[tuple[float, float]]] = {row.what: [] for row in ROWS}
-    for _ in range(rounds):
+    for _ in range(int(rounds)):
         for row in ROWS:
             pairs[row.what].append((trio.run(row.hive), trio.run(row.bare)))
     for row in ROWS:
@@ -370,4 +369,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

@@ -39,6 +39,12 @@ NO_BOUNDS = Limits(max_running_turns=10_000, mailbox_messages=10**9)
 POINTS = 300
 """Single operations measured for each size of the history."""
 
+SYNCS = 500
+"""Of 4 KiB, to see how quick the disk is."""
+
+ROWS, SENDS, CYCLES = 30_000, 8_000, 3_000
+"""Rows of bare SQLite, messages that are sent, and messages that are handled, for each rate."""
+
 GROUP = 100
 ROUNDS = 30
 """Commands to a transaction and transactions, where processor time is measured."""
@@ -90,7 +96,7 @@ def fsync(root: Path) -> float:
     descriptor = os.open(root / "fsync", os.O_RDWR | os.O_CREAT)
     os.pwrite(descriptor, bytes(4096 * 64), 0)
     os.fsync(descriptor)
-    for n in range(500):
+    for n in range(SYNCS):
         begun = time.perf_counter()
         os.pwrite(descriptor, bytes(4096), 4096 * (n % 64))
         os.fdatasync(descriptor)
@@ -130,7 +136,7 @@ def bare(root: Path) -> Iterator[sqlite3.Connection]:
 def floor_sends(root: Path, group: int) -> float:
     """Rows per second, so many to a synced commit."""
     with bare(root) as db:
-        rounds = 30_000 // (30 if group == 1 else group)
+        rounds = ROWS // (30 if group == 1 else group)
         begun = time.perf_counter()
         for _ in range(rounds):
             db.execute("BEGIN IMMEDIATE")
@@ -150,7 +156,7 @@ RETURNING seq, body
 def floor_cycles(root: Path) -> float:
     """Send, lease, ack as three commits; only the first is synced."""
     with bare(root) as db:
-        rounds = 1_500
+        rounds = CYCLES // 2
         begun = time.perf_counter()
         for _ in range(rounds):
             db.execute("PRAGMA synchronous = FULL")
@@ -214,7 +220,7 @@ def a_send(box: int) -> Send:
 
 async def sends(root: Path, senders: int) -> float:
     """Acknowledged sends per second; each sender waits for its own."""
-    each = 1_000 if senders == 1 else 8_000 // senders
+    each = SENDS // (8 if senders == 1 else senders)
 
     async def send(box: int) -> None:
         for _ in range(each):
@@ -247,7 +253,7 @@ async def by_turn(store: SqliteStore, name: str) -> int:
 
 async def cycles(root: Path, agents: int, handle: Callable[[SqliteStore, str], Awaitable[int]]) -> float:
     """Messages per second that are sent, claimed and settled, each by itself."""
-    each = 400 if agents == 1 else 3_000 // agents
+    each = min(400, CYCLES // agents)
 
     async def send(box: int) -> None:
         for _ in range(each):

@@ -22,6 +22,7 @@ pytest_plugins = () if entry_points(group="pytest11", name="hive.pytest_plugin")
 PROGRAMS = {
     "bwrap": "apt install bubblewrap",
     "chromium": "apt install chromium",
+    "curl": "apt install curl",
     "docker": "apt install docker.io",
     "git": "apt install git",
     "nix": "install Nix",

@@ -1,67 +1,21 @@
-"""Every command in docs/ does what its page says, and every file under examples/ is run.
+"""The Python of the pages runs, every file under examples/ is run, and links lead somewhere.
 
-A block marked `sh` holds commands, one a line; `# fails: N` after one says with which status it ends.
+What the pages tell people to type is run by tests/test_documented_commands.py.
 """
 
 import os
 import re
 import runpy
-import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
-BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
-PATH = re.compile(r"(?<![\w/~.])(?:hive|tests|bench|examples|docs)/[\w/.-]+\.(?:py|md|toml|sh)\b")
+from tests.commands import ROOT, commands
+
 PYTHON = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
-FAILS = re.compile(r"\s+# fails: (\d+)$")
-
-ELSEWHERE = {"pip install 'hive[testing]'": "tests/test_wheel.py"}
-"""Commands that a test of their own runs, and where it is."""
-
-
-def commands() -> Iterator[tuple[str, str]]:
-    """Every command of every page, with the page's name."""
-    for page in sorted((ROOT / "docs").glob("*.md")):
-        for block in BLOCK.findall(page.read_text()):
-            yield from ((page.name, line) for line in block.splitlines() if line.strip())
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> str:
-    """Where `hive` and `python` are those of this checkout."""
-    python = f"exec {shlex.quote(sys.executable)}"
-    for name, text in {"hive": f'{python} -P -m hive "$@"', "python": f'{python} "$@"'}.items():
-        script = tmp_path / name
-        script.write_text(f"#!/bin/sh\nPYTHONPATH={shlex.quote(str(ROOT))} {text}\n")
-        script.chmod(0o755)
-    return f"{tmp_path}:{os.environ['PATH']}"
-
-
-@pytest.mark.slow
-@pytest.mark.real
-@pytest.mark.parametrize(("page", "line"), tuple(commands()))
-def test_a_command_of_the_documentation_does_what_it_says(page: str, line: str, path: str) -> None:
-    """In the checkout's root, as whoever reads the page would type it."""
-    if line in ELSEWHERE:
-        assert "hive[testing]" in (ROOT / ELSEWHERE[line]).read_text()
-        return
-    expected = FAILS.search(line)
-    ran = subprocess.run(
-        ["/bin/sh", "-c", FAILS.sub("", line)],
-        cwd=ROOT,
-        env={**os.environ, "PATH": path},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    assert ran.returncode == int(expected[1] if expected else 0), f"{page}: {ran.stdout}{ran.stderr}"
 
 
 def test_the_story_in_the_readme_is_true(tmp_path: Path) -> None:
@@ -95,6 +49,19 @@ def test_every_example_has_a_test_and_is_as_short_as_is_said() -> None:
     for folder in {example.parent for example in examples}:
         assert list(folder.glob("test_*.py")), folder
     assert [one for one in examples if len(one.read_text().splitlines()) >= 40] == []
+
+
+@pytest.mark.needs("git")
+def test_every_file_of_the_examples_is_run_by_a_command_of_a_page(tracked: list[Path]) -> None:
+    """Its tests by pytest, with the settings beside them; what it has besides by those tests or by itself."""
+    typed = [one.text for one in commands() if one.marked]
+    files = {str(file.relative_to(ROOT)): file for file in tracked if file.is_relative_to(ROOT / "examples")}
+    del files["examples/pytest.ini"]
+    for name, file in files.items():
+        tests = [test.read_text() for test in file.parent.glob("test_*.py")]
+        imported = any(f"from {file.stem} import" in test for test in tests)
+        assert f"python -m pytest {Path(name).parent}" in typed, name
+        assert file.match("test_*.py") or imported or any(f" {name}:" in text for text in typed), name
 
 
 def test_the_pages_name_no_file_that_is_not_there() -> None:

@@ -14,7 +14,7 @@ import sys
 import time
 import tomllib
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -608,6 +608,28 @@ def test_the_locks_and_the_constraints_agree() -> None:
     """Whoever uses uv's own commands gets the very versions of the locks."""
     assert pins("requirements-test.lock") == project()["tool"]["uv"]["constraint-dependencies"]
     assert set(pins("requirements.lock")) < set(pins("requirements-test.lock"))
+
+
+# Locks one package, and says what it was asked.
+LOCKING = """\
+#!/bin/sh
+echo "$*" >>asked
+while [ "$1" != --output-file ]; do shift; done
+printf 'iris==2 \\\\\\n    --hash=sha256:0\\n' >"$2"
+"""
+
+
+@pytest.mark.parametrize("options", [(), ("--upgrade",)])
+def test_locking_writes_the_pins_into_the_constraints_too(checkout: Checkout, options: Sequence[str]) -> None:
+    """Those of the tests, in place of the old ones; every lock is made with what was typed."""
+    settings = checkout.root / "pyproject.toml"
+    settings.write_text('[tool.uv]\nconstraint-dependencies = [\n    "iris==1",\n]\n')
+    checkout.program("uv", LOCKING)
+    checkout.command = "bin/lock"
+    assert checkout.run(*options) == (0, "", "")
+    assert tomllib.loads(settings.read_text())["tool"]["uv"]["constraint-dependencies"] == ["iris==2"]
+    asked = (checkout.root / "asked").read_text().splitlines()
+    assert [line.endswith(" --upgrade") for line in asked] == [bool(options)] * 3
 
 
 def test_every_pin_has_a_hash() -> None:

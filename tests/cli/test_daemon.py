@@ -67,6 +67,9 @@ def test_a_life_of_a_hive(person: Person) -> None:  # noqa: PLR0915 - one life, 
     assert "is parked" in person.types("send", "boss", "hi", "--wait", "--seconds", "0.5", expect=5)
     person.types("resume", "--all")
     person.types("kick", "boss")
+    person.types("stop", "boss")
+    assert "way out: hive start boss" in person.types("why", "boss")
+    person.types("start", "boss")
     person.types("cancel", "boss", expect=1)
 
     # Dead letters.
