@@ -132,12 +132,8 @@ class Teller:
         answer: dict[str, Any] = json.loads(line)
         return answer
 
-    async def __aenter__(self) -> Self:
-        """No process yet."""
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        """None any more."""
+    async def stop(self) -> None:
+        """End the process for good, whoever has cancelled us; it takes so long and no longer."""
         with trio.move_on_after(2 * END_SECONDS, shield=True):
             await self.end()
 
@@ -159,6 +155,31 @@ def _ended(process: trio.Process) -> str:
     code = process.returncode
     assert code is not None
     return f"ended with status {code}" if code >= 0 else f"was ended by {signal.Signals(-code).name}"
+
+
+@frozen(eq=False)
+class Pair:
+    """Who tells a seed, and who tells it once more where two runs are to be compared."""
+
+    first: Teller
+    second: Teller | None = None
+
+    async def tell(self, seed: int, faults: str) -> Told:
+        """Have one seed told, and compared.  Raises `NoStory`."""
+        told = await self.first.tell(seed, faults, traced=self.second is not None)
+        if self.second is None or told.error is not None:
+            return told
+        return _compared(told, await self.second.tell(seed, faults, traced=True))
+
+    async def __aenter__(self) -> Self:
+        """No process yet."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """None any more."""
+        for teller in (self.first, self.second):
+            if teller is not None:
+                await teller.stop()
 
 
 @define(eq=False)
@@ -205,24 +226,22 @@ class Campaign:
             for told in self.summary.firsts():
                 self.summary.shrunk[told.seed] = await self._shrink(told, directory)
 
-    def _teller(self, directory: Path, hashes: str | None = None) -> Teller:
+    def _pair(self, directory: Path) -> Pair:
         environment = {**os.environ, "HIVE_SCRATCH": str(directory)}
-        return Teller(self.plan, environment if hashes is None else {**environment, "PYTHONHASHSEED": hashes})
+        if not self.plan.twice:
+            return Pair(Teller(self.plan, environment))
+        # Two processes hash differently: what depends on the order of a set shows only so.
+        first, second = (Teller(self.plan, {**environment, "PYTHONHASHSEED": hashes}) for hashes in "12")
+        return Pair(first, second)
 
     async def _work(self, directory: Path, everybody: trio.CancelScope) -> None:
         """One of several that take seed after seed."""
-        twice = self.plan.twice
-        # Two processes hash differently: what depends on the order of a set shows only so.
-        first = self._teller(directory, "1" if twice else None)
-        second = self._teller(directory, "2")
-        async with first, second:
+        async with self._pair(directory) as pair:
             for seed in self._seeds:
                 if self._enough:
                     return
                 try:
-                    told = await first.tell(seed, self.plan.faults, traced=twice)
-                    if twice and told.error is None:
-                        told = _compared(told, await second.tell(seed, self.plan.faults, traced=True))
+                    told = await pair.tell(seed, self.plan.faults)
                 except NoStory as wrong:
                     self._wrong = wrong
                     everybody.cancel(reason="there is nothing to tell")
@@ -237,16 +256,18 @@ class Campaign:
     async def _shrink(self, told: Told, directory: Path) -> Shrunk:
         """Look for fewer faults with which a seed fails in the same way."""
         tries, of, search = 0, len(told.injected), shrinking(told.injected)
-        asked = next(search)
-        async with self._teller(directory) as teller:
+        asked, otherwise = next(search), dict[str, Told]()
+        async with self._pair(directory) as pair:
             while True:
                 tries += 1
                 self.note(f"seed {told.seed}: try {tries}, with {len(asked)} of {of} faults")
-                again = await teller.tell(told.seed, joined(asked))
+                again = await pair.tell(told.seed, joined(asked))
+                if again.error is not None and again.kind != told.kind:
+                    otherwise.setdefault(again.kind, again)
                 try:
                     asked = search.send(again.injected if again.kind == told.kind else None)
                 except StopIteration as found:
-                    return Shrunk(of, found.value, tries)
+                    return Shrunk(of, found.value, tries, tuple(otherwise.values()))
 
 
 def _compared(first: Told, second: Told) -> Told:

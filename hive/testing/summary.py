@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from .tally import NUMBERS, Tally, Told, duration, grid, numbers
 
@@ -26,6 +26,8 @@ class Shrunk:
     """Those that are enough; None if the failure did not come again."""
 
     tries: int
+    otherwise: tuple[Told, ...] = ()
+    """Other failures that were met on the way, one of each kind: those of fewer faults."""
 
 
 @define(eq=False)
@@ -85,8 +87,11 @@ class Summary:
             else {
                 "of": shrunk.of,
                 "faults": list(shrunk.faults),
-                "replay": replay(told.story, told.seed, joined(shrunk.faults)),
+                "replay": again(evolve(told, faults=joined(shrunk.faults))),
             },
+            "otherwise": []
+            if shrunk is None
+            else [{"error": one.error, "replay": again(one)} for one in shrunk.otherwise],
         }
 
     def lines(self) -> Iterator[str]:
@@ -101,6 +106,8 @@ class Summary:
                 yield f"  replay: {again(told)}"
             if (shrunk := self.shrunk.get(told.seed)) is not None:
                 yield f"  {_smaller(told, shrunk)}"
+                for other in shrunk.otherwise:
+                    yield f"  with fewer faults it also fails otherwise, {other.error}: {again(other)}"
 
     def _in_order(self) -> list[Told]:
         return sorted(self.failures, key=lambda told: told.seed)
@@ -138,12 +145,14 @@ class Summary:
 
 def _smaller(told: Told, shrunk: Shrunk) -> str:
     match shrunk.faults:
+        case None if shrunk.otherwise:
+            return "it does not fail in the same way again"
         case None:
             return "it does not fail again in a fresh process: something is kept from one run to the next"
         case ():
-            return f"it fails without any fault: {replay(told.story, told.seed, 'none')}"
+            return f"it fails without any fault: {again(evolve(told, faults='none'))}"
         case faults:
-            command = replay(told.story, told.seed, joined(faults))
+            command = again(evolve(told, faults=joined(faults)))
             return f"{len(faults)} of {shrunk.of} faults are enough: {command}"
 
 

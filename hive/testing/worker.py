@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, TextIO
 
 from attrs import asdict, evolve
@@ -19,7 +19,9 @@ from hive.retelling import AGAIN
 
 from . import swarm  # noqa: F401 - so that the first seed does not spend its time on importing it
 from .faults import Faults
+from .kinds import kind_of, leaves
 from .lookup import NoStory, find
+from .recorder import Journalled
 from .simulate import Run, run
 from .summary import replay
 from .tally import Told
@@ -62,9 +64,12 @@ def tell(name: str, story: "Story", seed: int, faults: str, *, traced: bool) -> 
     try:
         told = run(story, seed, faults=Faults.parse(faults))
     except Exception as error:  # noqa: BLE001 - the kit itself has failed
-        return _failed(Told(name, seed, faults), error)
+        return _failed(Told(name, seed, faults), error, ())
     found = _seen(name, told, faults, traced=traced)
-    return found if told.error is None else _failed(found, told.error)
+    if told.error is None:
+        return found
+    agents = {fact.agent for fact in told.facts.of(Journalled) if fact.agent is not None}
+    return _failed(found, told.error, agents)
 
 
 def _seen(name: str, told: Run[object], faults: str, *, traced: bool) -> Told:
@@ -82,31 +87,15 @@ def _seen(name: str, told: Run[object], faults: str, *, traced: bool) -> Told:
     )
 
 
-def _failed(told: Told, error: BaseException) -> Told:
-    leaf = next(_leaves(error))
+def _failed(told: Told, error: BaseException, names: Collection[str]) -> Told:
+    leaf = next(leaves(error))
     first = str(leaf).strip().splitlines()
     return evolve(
         told,
         error=f"{type(leaf).__name__}: {first[0]}" if first else type(leaf).__name__,
-        kind=" ".join(sorted({_kind(one) for one in _leaves(error)})),
+        kind=kind_of(error, names),
         text="".join(traceback.format_exception(error)).rstrip(),
     )
-
-
-def _leaves(error: BaseException) -> Iterator[BaseException]:
-    """The errors that a group holds, or the error itself."""
-    if isinstance(error, BaseExceptionGroup):
-        for one in error.exceptions:
-            yield from _leaves(one)
-    else:
-        yield error
-
-
-def _kind(error: BaseException) -> str:
-    """An error by its type and the function that raised it: texts bear ids, and lines move."""
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f"@{frames[-1].filename}:{frames[-1].name}" if frames else ""
-    return f"{type(error).__qualname__}{place}"
 
 
 if __name__ == "__main__":

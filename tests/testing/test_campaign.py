@@ -57,6 +57,15 @@ async def buggy(sim):
         await sim.advance(minutes=5)
     assert all(turn.outcome == "ok" for turn in sim.turns("iris")), "a turn has failed"
 
+async def slips(sim):
+    await sim.spawn("iris", "!wait 5")
+    for number in range(4):
+        await sim.send("iris", f"letter {number}")
+        await sim.advance(minutes=5)
+    sites = {fault.site for fault in sim.injector.injected}
+    assert len(sites) < 2, "faults of two kinds"
+    assert len(sites) < 1, "faults of one kind"
+
 async def hopeless(sim):
     raise ValueError("always")
 '''
@@ -137,7 +146,10 @@ async def test_no_more_seeds_are_begun_after_so_many_failures(file: Path) -> Non
 async def test_a_second_process_finds_what_depends_on_hashes(file: Path) -> None:
     """The same process would tell it the same way again."""
     assert (await told(file, "hashes", range(1))).failures == []
-    (failure,) = (await told(file, "hashes", range(1), twice=True)).failures
+    summary = await told(file, "hashes", range(1), twice=True, shrink=True)
+    (failure,) = summary.failures
+    assert summary.shrunk[0].faults == ()
+    assert summary.shrunk[0].otherwise == ()
     assert failure.error is not None
     assert "two runs of the same seed differ" in failure.error
     assert "msg.sent" in failure.error
@@ -185,6 +197,19 @@ async def test_a_failure_is_made_smaller_and_fails_again(file: Path) -> None:
     assert [one.kind for one in again.failures] == [first.kind]
     assert again.failures[0].injected == shrunk.faults
     assert f"--faults {','.join(shrunk.faults)}" in "\n".join(summary.lines())
+
+
+async def test_what_is_kept_is_the_same_failure_and_another_one_is_named(file: Path) -> None:
+    """With half of the faults the story fails too, at its next line: that is somebody else's failure."""
+    summary = await told(file, "slips", range(1), faults="some", shrink=True)
+    assert [one.error for one in summary.failures] == ["AssertionError: faults of two kinds"]
+    shrunk = summary.shrunk[0]
+    assert shrunk.faults is not None
+    assert len({name.partition("@")[0] for name in shrunk.faults}) == 2
+    (other,) = shrunk.otherwise
+    assert other.error == "AssertionError: faults of one kind"
+    again = await told(file, "slips", range(1), faults=other.faults)
+    assert [one.kind for one in again.failures] == [other.kind]
 
 
 async def test_a_failure_that_needs_no_fault_says_so(file: Path) -> None:
@@ -239,7 +264,7 @@ def test_a_failure_tells_its_kind_and_how_to_have_it_again() -> None:
 
     seen = tell("my file.py:story", story, 3, "some", traced=False)
     assert seen.error == "ValueError: first line"
-    assert seen.kind == f"ValueError@{__file__}:fail"
+    assert seen.kind == f"ValueError@{__file__}:{fail.__code__.co_firstlineno + 1}:fail"
     assert "replay: hive sim --story 'my file.py:story' --seeds 3..3 --faults some  (" in seen.text
     assert seen.trace == ()
 
@@ -247,7 +272,7 @@ def test_a_failure_tells_its_kind_and_how_to_have_it_again() -> None:
 def test_an_error_without_text_is_told_by_its_type() -> None:
     """As TimeoutError often is."""
     told_one = tell("file.py:story", _nothing, 0, "none", traced=False)
-    assert _failed(told_one, TimeoutError()).error == "TimeoutError"
+    assert _failed(told_one, TimeoutError(), ()).error == "TimeoutError"
 
 
 async def _nothing(_: Simulation) -> None:

@@ -115,8 +115,9 @@ def test_a_difference_is_repeated_by_telling_it_twice() -> None:
         (Shrunk(9, ("crash@8:0.5",), 7), "1 of 9 faults are enough: hive sim "),
         (Shrunk(9, (), 2), "it fails without any fault: hive sim "),
         (Shrunk(9, None, 1), "it does not fail again in a fresh process"),
+        (Shrunk(9, (), 2, (WORSE,)), f"with fewer faults it also fails otherwise, it died: {again(WORSE)}"),
     ],
-    ids=["fewer", "none", "not again"],
+    ids=["fewer", "none", "not again", "otherwise"],
 )
 def test_what_became_of_making_it_smaller_is_said(shrunk: Shrunk, said: str) -> None:
     """Below the failure it is about."""
