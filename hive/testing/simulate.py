@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import random as chance
+from collections import deque
 from contextlib import ExitStack
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -28,7 +29,7 @@ from .faults import Faults, Injector, Site
 from .guard import NotDeterministic, guarded
 from .recorder import Journalled
 from .stage import Stage, play
-from .story import Letter, Scene, explain, replay_line
+from .story import STRIKES_KEPT, Letter, Scene, Strike, explain, replay_line
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -83,6 +84,9 @@ class Simulation(Stage):
     _swarm: Swarm | None = field(default=None, init=False, repr=False)
     reading: Reader | None = field(default=None, init=False, repr=False)
     """Committed state, whether or not a daemon runs; None until one has."""
+
+    strikes: deque[Strike] = field(factory=lambda: deque(maxlen=STRIKES_KEPT), init=False, repr=False)
+    """Where each of the last faults struck."""
 
     _failed: list[Exception] = field(factory=list, init=False, repr=False)
 
@@ -158,7 +162,7 @@ class Simulation(Stage):
             directory,
             self.limits or Limits(),
             grace=GRACE_SECONDS if self.injector.plan.none else GRACE_UNDER_FAULTS_SECONDS,
-            trouble=Trouble(injector=self.injector),
+            trouble=Trouble(injector=self.injector, on_fault=self._struck),
             tools=self.tools,
             restarted=True,
             handlers=self.handlers or HANDLERS,
@@ -300,7 +304,9 @@ class Simulation(Stage):
     @property
     def scene(self) -> Scene:
         """Where the story has come to."""
-        return Scene(self.seed, self.injector, self.facts, self.reading)
+        actors = () if self._swarm is None else tuple(spec.name for spec in self._swarm.actors)
+        scene = (self.seed, self.injector, self.facts, self.reading, self.strikes, actors, self.wall())
+        return Scene(*scene)
 
     def check(self) -> None:
         """Assert now what the end asserts: the invariants, over all history, and what brains assert."""
@@ -330,15 +336,23 @@ class Simulation(Stage):
             return
         match fault.site:
             case Site.CRASH:
-                swarm.kill_actor(_pick(swarm.mortals, fault))
+                self._struck(fault, whom := _pick(swarm.mortals, fault))
+                swarm.kill_actor(whom)
             case Site.LOSE_BOX:
-                swarm.kill_box(_pick(sorted(swarm.boxes.running), fault))
+                self._struck(fault, whom := _pick(sorted(swarm.boxes.running), fault))
+                swarm.kill_box(whom)
             case Site.KILL_DAEMON:
+                self._struck(fault)
                 swarm.restart_daemon()
             case Site.JUMP_CLOCK:
+                self._struck(fault)
                 swarm.jump_wall(7200.0 * fault.chance - 3600.0)
             case _:
                 raise AssertionError(f"{fault.site} is no matter of steps")
+
+    def _struck(self, fault: Fault, whom: str | None = None) -> None:
+        facts = self.facts.forgotten + len(self.facts.facts)
+        self.strikes.append(Strike(fault, self.steps, trio.current_time(), facts, whom))
 
 
 def _pick(choices: Sequence[str], fault: Fault) -> str:

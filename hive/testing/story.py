@@ -10,6 +10,7 @@ import inspect
 import platform
 import sqlite3
 from collections import Counter
+from datetime import UTC
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
@@ -18,12 +19,15 @@ import trio
 from attrs import define, field, frozen
 
 from hive import __version__
+from hive.actors import HandlingEnded
 from hive.protocol.mail import UNFINISHED, State
+from hive.protocol.wording import why_sentence
 from hive.retelling import AGAIN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
+    from hive.actors import Fact
     from hive.protocol.mail import Mail
     from hive.protocol.views import JournalRow, TurnView
     from hive.store.port import Reader
@@ -34,8 +38,20 @@ if TYPE_CHECKING:
 LAST_FACTS = 30
 """How many facts a failure shows."""
 
+LAST_STRIKES = 30
+"""How many of the faults that struck between these facts a failure shows."""
+
+STRIKES_KEPT = 10_000
+"""Where so many faults struck is remembered: a probability of one makes as many as there are steps."""
+
+EARLIER_STRIKES = 10
+"""How many of the faults that struck before these facts a failure shows."""
+
 SHOWN_MAIL = 5
 """The life stories of so many messages are shown with a failure."""
+
+WELL = ("Done", "Held")
+"""The verdicts of a handling that went well."""
 
 SKIPS = ("Skipped", "SkipTest")
 """What skips a test is no failure; known by name, for the kit needs no pytest."""
@@ -106,6 +122,31 @@ def _line(row: JournalRow) -> str:
 
 
 @frozen
+class Strike:
+    """A fault that struck, and where."""
+
+    fault: Fault
+    step: int
+    """Of all tasks, counted from the begin of the run."""
+
+    seconds: float
+    """Virtual ones."""
+
+    facts: int
+    """How many facts there had been."""
+
+    whom: str | None
+    """None where it hits nobody in particular, as a commit."""
+
+    def __str__(self) -> str:
+        """In a line, by its name at the end."""
+        whom = "" if self.whom is None else f" {self.whom or 'nobody'}"
+        return (
+            f"! {self.fault.site} struck{whom} at step {self.step}, after {self.seconds:.3f} s ({self.fault})"
+        )
+
+
+@frozen
 class Scene:
     """Where a story had come to when it failed."""
 
@@ -113,15 +154,21 @@ class Scene:
     injector: Injector
     facts: FactLog
     reader: Reader | None
+    strikes: Collection[Strike]
+    actors: Collection[str]
+    """Those that the story started itself: each of their handlings is shown."""
+
+    now: float
+    """The wall clock."""
 
 
 def explain(error: BaseException, scene: Scene, story: Callable[..., object]) -> None:
-    """Add to an error how to repeat its run, its last facts, and the mail that was left unfinished."""
+    """Add to an error how to repeat its run, what led to it, who is held, and the mail left unfinished."""
     if type(error).__name__ in SKIPS:
         return
     error.add_note(replay_line(scene.seed, scene.injector.plan, scene.injector.injected, story))
-    if facts := scene.facts.facts[-LAST_FACTS:]:
-        error.add_note("\n".join((f"the last {len(facts)} facts:", *(f"  {one}" for one in facts))))
+    for note in (*_led_to_it(scene), *_held(scene)):
+        error.add_note(note)
     for letter in _involved(scene):
         error.add_note(str(letter))
 
@@ -153,6 +200,56 @@ def name_of(story: Callable[..., object]) -> str | None:
         return None
     path = Path(file)
     return f"{path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}:{name}"
+
+
+def _telling(scene: Scene) -> list[tuple[int, Fact]]:
+    """The last facts that say something, each with the number of those before it."""
+    found: list[tuple[int, Fact]] = []
+    for number, fact in zip(_downwards(scene.facts), reversed(scene.facts.facts), strict=False):
+        if not _goes_without_saying(fact, scene):
+            found.append((number, fact))
+        if len(found) == LAST_FACTS:
+            break
+    return found[::-1]
+
+
+def _downwards(facts: FactLog) -> Iterator[int]:
+    return iter(range(facts.forgotten + len(facts.facts) - 1, -1, -1))
+
+
+def _goes_without_saying(fact: Fact, scene: Scene) -> bool:
+    """Whether it is one of hive's own handlings, and went well: there are dozens between two commits."""
+    if scene.reader is None or not isinstance(fact, HandlingEnded) or fact.name in scene.actors:
+        return False
+    return not fact.attempts and fact.verdict in WELL
+
+
+def _led_to_it(scene: Scene) -> Iterator[str]:
+    """The last facts, between them the faults that struck, and some of those that struck before."""
+    facts = _telling(scene)
+    begin = facts[0][0] if facts else scene.facts.forgotten + len(scene.facts.facts)
+    among = [one for one in scene.strikes if one.facts > begin][-LAST_STRIKES:]
+    before = [one for one in scene.strikes if one.facts <= begin][-EARLIER_STRIKES:]
+    if before:
+        struck = len(scene.injector.injected) - len(among)
+        yield _listed(f"the last {len(before)} of {struck} faults that struck before:", before)
+    if facts:
+        lines: list[tuple[int, Fact | Strike]] = [(number + 1, fact) for number, fact in facts]
+        lines += [(one.facts, one) for one in among]
+        lines.sort(key=lambda line: line[0])
+        yield _listed(f"the last {len(facts)} facts:", [one for _, one in lines])
+
+
+def _listed(head: str, lines: Sequence[object]) -> str:
+    return "\n".join((head, *(f"  {line}" for line in lines)))
+
+
+def _held(scene: Scene) -> Iterator[str]:
+    """Who is parked, and why."""
+    agents = () if scene.reader is None else scene.reader.agents()
+    held = [why_sentence(view, scene.now, UTC) for view in agents if view.parked and view.removed_at is None]
+    if held:
+        yield _listed("agents that are held:", held)
 
 
 def _involved(scene: Scene) -> Iterator[Letter]:

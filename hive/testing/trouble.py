@@ -17,7 +17,7 @@ from hive.agents.events import Result, TurnEvent
 from hive.agents.interposed import Interposed, Read
 from hive.store.faults import CommitFaults
 from hive.store.hints import Hints
-from hive.testing.faults import Faults, Injector, Site
+from hive.testing.faults import Fault, Faults, Injector, Site
 
 LONGEST_FULL_SECONDS = 30.0
 """How long a fault keeps the disk full, at most."""
@@ -60,16 +60,25 @@ class Trouble:
     injector: Injector = field(factory=lambda: Injector(Faults(), 0))
     """Decides what goes wrong besides, by chance."""
 
+    on_fault: Callable[[Fault, str | None], None] = lambda *_: None
+    """Told of each of these, and whom it hits, if anybody in particular."""
+
     _full_until: float = field(default=0.0, init=False)
     _hint_dropped: bool = field(default=False, init=False)
 
+    def _meets(self, site: Site, whom: str | None = None) -> Fault | None:
+        """Pass a site: the fault it meets there, if any."""
+        if (fault := self.injector.at(site)) is not None:
+            self.on_fault(fault, whom)
+        return fault
+
     def on_commit(self) -> None:
         """Called at every commit of the store: fail it, or let it pass."""
-        if (fault := self.injector.at(Site.FULL_DISK)) is not None:
+        if (fault := self._meets(Site.FULL_DISK)) is not None:
             self._full_until = trio.current_time() + LONGEST_FULL_SECONDS * fault.chance
         if trio.current_time() < self._full_until:
             raise sqlite3.OperationalError("database or disk is full")
-        if self.injector.at(Site.FAIL_COMMIT) is not None:
+        if self._meets(Site.FAIL_COMMIT) is not None:
             self.commits.next_fails = True
         self.commits.on_commit()
 
@@ -77,29 +86,29 @@ class Trouble:
         """Called at every commit: whether nobody is told to look, this time."""
         if self._hint_dropped:
             hints.deaf, self._hint_dropped = otherwise, False
-        if self.injector.at(Site.DROP_HINT) is not None:
+        if self._meets(Site.DROP_HINT) is not None:
             hints.deaf = self._hint_dropped = True
 
     def loses_this_answer(self) -> bool:
         """Called at every answer of the endpoint: whether its client never reads it."""
         self.answers += 1
-        lost = self.injector.at(Site.LOSE_ANSWER) is not None
+        lost = self._meets(Site.LOSE_ANSWER) is not None
         return lost or self.answers == self.lost_answer
 
     def repeats(self) -> bool:
         """Called at every request that may be repeated: whether it arrives twice."""
-        return self.injector.at(Site.DUPLICATE) is not None
+        return self._meets(Site.DUPLICATE) is not None
 
     def delay(self) -> float:
         """Called where something may take longer: by how many seconds it does."""
-        fault = self.injector.at(Site.DELAY)
+        fault = self._meets(Site.DELAY)
         return 0.0 if fault is None else LONGEST_DELAY_SECONDS * fault.chance
 
-    async def befall_read(self) -> None:
+    async def befall_read(self, agent: str) -> None:
         """Called at every read of an event: raise, or never return, or let it pass."""
-        if self.injector.at(Site.CUT_STREAM) is not None:
+        if self._meets(Site.CUT_STREAM, agent) is not None:
             raise ConnectionResetError("the stream was cut by a fault")
-        if self.injector.at(Site.HANG) is not None:
+        if self._meets(Site.HANG, agent) is not None:
             await trio.sleep_forever()
 
     def end(self) -> None:
@@ -121,7 +130,7 @@ class Trouble:
             self.reading[agent] = reading
             if self.reads == self.cut_read:
                 reading.cancel(reason="cut by the test")
-            await self.befall_read()
+            await self.befall_read(agent)
             return self.falsified(agent, await anext(events))
         raise ConnectionResetError("the stream was cut by a test")
 

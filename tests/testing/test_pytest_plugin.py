@@ -6,6 +6,7 @@ Every test runs a pytest of its own; where other plugins are at issue, in a proc
 from __future__ import annotations
 
 import os
+import re
 import sys
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -237,7 +238,7 @@ def test_a_failure_says_how_to_repeat_it_and_what_led_to_it(pytester: pytest.Pyt
     assert f"replay: pytest '{file}::test_unlucky[2-iris]' --hive-seed 2  (seed 2, " in replay
     assert "faults drop_hint=0.5; " in replay
     assert "SQLite" in replay
-    assert said.count("the last 30 facts:") == 1
+    assert len(re.findall(r"the last \d+ facts:", said)) == 1
     assert said.count("from operator to iris, ready: 'are you there?'") == 1
 
     again = replay.partition("replay: pytest ")[2].partition("  (")[0].replace("'", "").split()

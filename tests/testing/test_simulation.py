@@ -37,7 +37,8 @@ from hive.testing import (
     run,
     simulate,
 )
-from hive.testing.faults import STEP_SITES
+from hive.testing.faults import STEP_SITES, Fault
+from hive.testing.probe import Note, probe
 
 SEEDS = range(3)
 
@@ -626,15 +627,85 @@ def test_a_failure_says_how_to_have_it_again_and_what_led_to_it() -> None:
             simulate(failing, 17, faults=Faults(drop_hint=0.5))
     finally:
         AGAIN.reset(told_by)
-    replay, facts, *mail = caught.value.__notes__
+    replay, facts, *rest = caught.value.__notes__
     assert re.match(
         r"replay: hive sim --story tests/testing/test_simulation.py:failing --seeds 17..17 --faults ", replay
     )
     assert "--faults drop_hint=0.5 " in replay
     assert "SQLite" in replay
-    assert facts.startswith("the last 30 facts:")
+    assert re.match(r"the last \d+ facts:", facts)
     assert "turn.ended" in facts
-    assert any("dead: 'work'" in story and "msg.sent" in story for story in mail)
+    assert any("dead: 'work'" in story and "msg.sent" in story for story in rest)
+
+
+def notes(story: Callable[[Simulation], Awaitable[None]], seed: int, faults: Faults) -> list[str]:
+    """What a failure says besides."""
+    error = run(story, seed, faults=faults).error
+    assert error is not None
+    return error.__notes__
+
+
+def test_a_failure_shows_where_each_fault_struck() -> None:
+    """Between the facts: which step, when, whom; those before the facts shown are a short list."""
+
+    async def story(sim: Simulation) -> None:
+        await sim.spawn("iris")
+        for number in range(20):
+            await (await sim.send("iris", f"number {number}")).handled()
+        raise AssertionError("it is enough")
+
+    struck = [Fault(Site.JUMP_CLOCK, 50 * nth, 0.5) for nth in range(1, 13)]
+    _, before, facts, *_ = notes(story, 0, Faults(exactly=(*struck, Fault(Site.CRASH, 900, 0.0))))
+    first, *lines = before.splitlines()
+    assert first == "the last 10 of 12 faults that struck before:"
+    assert re.fullmatch(
+        r"  ! jump_clock struck at step \d+, after \d+\.\d{3} s \(jump_clock@150:0\.5\)", lines[0]
+    )
+    crash = next(number for number, line in enumerate(facts.splitlines()) if "! crash struck" in line)
+    assert re.search(r"struck (\w+) at step", facts.splitlines()[crash])
+    assert "ActorExited" in facts.splitlines()[crash + 1]
+
+
+def test_a_fault_of_a_turn_names_its_agent() -> None:
+    """A commit has nobody."""
+
+    async def story(sim: Simulation) -> None:
+        await sim.spawn("iris")
+        await (await sim.send("iris", "work")).handled()
+        raise AssertionError("it is enough")
+
+    struck = (Fault(Site.CUT_STREAM, 1, 0.5), Fault(Site.FAIL_COMMIT, 2, 0.5))
+    said = "\n".join(notes(story, 0, Faults(exactly=struck)))
+    assert re.search(r"! cut_stream struck iris at step \d+", said)
+    assert re.search(r"! fail_commit struck at step \d+", said)
+
+
+def test_a_failure_leaves_out_what_goes_without_saying() -> None:
+    """As hive's own handlings that went well; an actor of the story's own is seen at work."""
+
+    async def story(sim: Simulation) -> None:
+        await sim.spawn("iris")
+        echo = await sim.actor(probe("echo", []))
+        await (await sim.send("iris", "work")).handled()
+        echo.tell(Note("hello"))
+        await sim.advance(minutes=30)
+        raise AssertionError("it is enough")
+
+    handlings = [line for line in notes(story, 0, Faults())[1].splitlines() if "HandlingEnded" in line]
+    assert [re.findall(r"name='(\w+)'", line) for line in handlings] == [["echo"]]
+
+
+def test_a_failure_says_who_is_held_and_why() -> None:
+    """Whoever is not, is not named."""
+
+    async def story(sim: Simulation) -> None:
+        await sim.spawn("iris")
+        await sim.spawn("otto")
+        await sim.do(Pause("otto"))
+        raise AssertionError("it is enough")
+
+    (held,) = [note for note in notes(story, 0, Faults()) if note.startswith("agents that are held:")]
+    assert re.fullmatch(r"agents that are held:\n  otto is parked: paused by the operator, .*", held)
 
 
 def test_a_story_that_is_not_over_in_time_says_as_much_as_any_other() -> None:
@@ -661,7 +732,7 @@ def test_a_story_that_is_not_over_in_time_says_as_much_as_any_other() -> None:
     for told in (slow, fallen):
         assert told.error is not None
         assert "seed 4" in told.error.__notes__[0]
-        assert told.error.__notes__[1].startswith("the last 30 facts:")
+        assert re.match(r"the last \d+ facts:", told.error.__notes__[1])
 
 
 def test_nothing_can_be_read_before_anything_runs() -> None:
