@@ -449,8 +449,8 @@ def shields_for_ever(node: ast.AST) -> bool:
         case ast.Call(func=function, keywords=keywords) if name_of(function) == "CancelScope":
             named = {keyword.arg for keyword in keywords}
             return "shield" in named and not named & {"deadline", "relative_deadline"}
-        case ast.Assign(targets=[ast.Attribute(attr="shield")]):
-            return True
+        case ast.Assign(targets=[ast.Attribute(attr="shield")], value=value):
+            return not (isinstance(value, ast.Constant) and value.value is False)
         case _:
             return False
 

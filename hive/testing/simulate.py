@@ -25,6 +25,7 @@ from hive.protocol.mail import UNFINISHED
 from hive.protocol.names import OPERATOR
 from hive.retelling import TWICE
 
+from .bound import Bound
 from .faults import Faults, Injector, Site
 from .guard import NotDeterministic, guarded
 from .recorder import Journalled
@@ -448,20 +449,22 @@ def _run(  # noqa: PLR0913, PLR0917 - as it was given
     tools: tuple[ToolSpec, ...],
     instruments: Sequence[trio.abc.Instrument],
 ) -> Run[T]:
-    steps = _Steps()
+    steps, bound = _Steps(), Bound(Injector(plan, seed))
     cut_short: list[Run[T]] = []
+    over: list[Run[T]] = []
 
     async def main(limit: trio.CancelScope) -> Run[T]:
+        bound.limit = limit
         with ExitStack() as kept:
             return await told(limit, kept)
 
     async def told(limit: trio.CancelScope, kept: ExitStack) -> Run[T]:
         async with trio.open_nursery() as nursery:
-            steps.simulation = simulation = Simulation(
+            steps.simulation = bound.steps = simulation = Simulation(
                 seed,
                 chance.Random(seed),
                 limit=limit,
-                injector=Injector(plan, seed),
+                injector=bound.injector,
                 limits=limits,
                 tools=tools,
                 nursery=nursery,
@@ -474,22 +477,31 @@ def _run(  # noqa: PLR0913, PLR0917 - as it was given
             except KeyboardInterrupt as error:
                 outcome = Error(error)
             except trio.Cancelled:
-                cut_short.append(_too_slow(simulation, story, trio.current_time() - began))
+                cut_short.append(_too_slow(simulation, story, trio.current_time() - began, bound.error()))
                 raise
             # Raised by `simulate`, where no nursery wraps it.  What pytest fails a test with is no Exception.
             except BaseException as error:  # noqa: BLE001
                 explain(error, simulation.scene, story)
                 outcome = Error(error)
-            result = _told(simulation, outcome, trio.current_time() - began)
+            over.append(result := _told(simulation, outcome, trio.current_time() - began))
             nursery.cancel_scope.cancel(reason="the story is over")
         return result
 
     try:
-        return play(main, seed, instruments=[steps, *instruments])
+        result = play(main, seed, instruments=[steps, bound, *instruments])
     except Exception as error:
-        if not cut_short:
+        if not (ended := cut_short or (over if bound.reason else [])):
             raise
-        return _ended_by(error, cut_short[0])
+        result = _ended_by(error, ended[0])
+    return _judged(result, bound, story)
+
+
+def _judged(told: Run[T], bound: Bound, story: Callable[..., object]) -> Run[T]:
+    """A run whose story was over, and which was not: something stayed behind, deaf to its end."""
+    if (error := bound.error()) is None or told.error is not None:
+        return told
+    error.add_note(replay_line(told.seed, told.faults, told.injected, story))
+    return evolve(told, outcome=Error(error))
 
 
 def _ended_by(error: Exception, told: Run[T]) -> Run[T]:
@@ -501,8 +513,10 @@ def _ended_by(error: Exception, told: Run[T]) -> Run[T]:
     return evolve(told, outcome=Error(error))
 
 
-def _too_slow(simulation: Simulation, story: Callable[..., object], seconds: float) -> Run[T]:
-    error = trio.TooSlowError(
+def _too_slow(
+    simulation: Simulation, story: Callable[..., object], seconds: float, ended: trio.TooSlowError | None
+) -> Run[T]:
+    error = ended or trio.TooSlowError(
         f"the story is not over after {seconds:.0f} virtual seconds: one day more than it let pass itself"
     )
     explain(error, simulation.scene, story)
@@ -540,7 +554,8 @@ def simulate(  # noqa: PLR0913 - each by its name, and each optional
     `faults` go wrong besides, by this seed; `tools` are had by the agents beside hive's own; `allowed` are
     exceptions from the rules of docs/determinism.md.  Raises what the story raises, `NotDeterministic` where
     it breaks those rules, `AssertionError` where an invariant does not hold, and `trio.TooSlowError` if the
-    story is not over after a virtual day besides the time it lets pass itself.
+    story is not over after a virtual day besides the time it lets pass itself, or goes on for millions of
+    steps without a second passing.
     """
     told = run(
         story, seed, faults=faults, limits=limits, tools=tools, allowed=allowed, instruments=instruments
