@@ -6,7 +6,7 @@ story's own chance is the same with and without them.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from math import inf, isfinite
 from random import Random
@@ -54,7 +54,10 @@ class Fault:
         """Read `site@nth:chance`.  Raises `ValueError`."""
         site, _, rest = text.partition("@")
         nth, _, chance = rest.partition(":")
-        return cls(Site(site), int(nth), float(chance))
+        fault = cls(Site(site), int(nth), float(chance))
+        if fault.nth < 1 or not 0.0 <= fault.chance <= 1.0:
+            raise ValueError(f"{text!r}: NTH counts from 1, and CHANCE is from 0 to 1")
+        return fault
 
 
 def _rate(default: float = 0.0) -> float:
@@ -127,9 +130,13 @@ class Faults:
             case [some] if some.partition("*")[0] == "some":
                 return cls.some(_number(some.partition("*")[2] or "1"))
             case _ if all("@" in word for word in words):
-                return cls(exactly=tuple(_named(word) for word in words))
+                faults = tuple(_named(word) for word in words)
+                _check_once(f"{fault.site}@{fault.nth}" for fault in faults)
+                return cls(exactly=faults)
             case _:
-                return cls(**dict(_given(word) for word in words))  # type: ignore[arg-type]
+                rates = [_given(word) for word in words]
+                _check_once(site for site, _ in rates)
+                return cls(**dict(rates))  # type: ignore[arg-type]
 
     def __str__(self) -> str:
         """As `parse` reads it."""
@@ -168,7 +175,16 @@ def _named(word: str) -> Fault:
     try:
         return Fault.parse(word)
     except ValueError:
-        raise ValueError(f"{word!r} names no fault; {HOW}") from None
+        raise ValueError(
+            f"{word!r} names no fault: NTH counts from 1, and CHANCE is from 0 to 1; {HOW}"
+        ) from None
+
+
+def _check_once(names: Iterable[str]) -> None:
+    """Whoever writes a thing twice means one of the two, and nobody knows which."""
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise ValueError(f"{name} is there twice; {HOW}")
 
 
 def _given(word: str) -> tuple[str, float]:

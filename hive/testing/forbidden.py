@@ -100,6 +100,7 @@ def _each(module: str, paths: str, instead: str, *, acts: bool = False) -> tuple
 FORBIDDEN: Final = (
     *_each("time", "time time_ns", WALL),
     *_each("time", "monotonic monotonic_ns perf_counter perf_counter_ns process_time process_time_ns", CLOCK),
+    *_each("time", "clock_gettime clock_gettime_ns thread_time thread_time_ns", CLOCK),
     Forbidden("time", "sleep", "await trio.sleep(...): virtual time passes at once", acts=True),
     *(Forbidden("time", name, WALL, _without(0, "")) for name in ("localtime", "gmtime", "ctime", "asctime")),
     Forbidden("time", "strftime", WALL, _without(1, "")),
@@ -114,6 +115,8 @@ FORBIDDEN: Final = (
     Forbidden("subprocess", "Popen.__init__", PROGRAMS, acts=True, shown="subprocess.Popen"),
     *_each("trio", "run_process lowlevel.open_process", PROGRAMS, acts=True),
     Forbidden("threading", "Thread.start", TASKS, acts=True),
+    # The older name of the first and, from Python 3.13 on, what `Thread.start` itself takes.
+    *_each("_thread", "start_new_thread start_new start_joinable_thread", TASKS, acts=True),
     *_each("trio", "to_thread.run_sync from_thread.run from_thread.run_sync", TASKS, acts=True),
     # What Trio does in threads of its own accord (files, name service) comes by here.
     Forbidden(
@@ -132,7 +135,7 @@ ALLOWED: Final = (
     Allowed("trio._core._mock_clock", "time.perf_counter", "it makes the virtual clock, at rate zero"),
     Allowed("logging", "time.*", "a log line bears the time at which a person sees it; nothing reads it"),
     Allowed("logging.*", "time.*", "as above"),
-    Allowed("hive.testing.telling", "random.Random*", "the name of a scratch directory, which no story sees"),
+    Allowed("tempfile", "random.Random*", "the names of temporary files, which are not to be foreseen"),
     Allowed(
         "hive.store.opening", "*", "sqlite-utils notes when a migration ran and draws a savepoint's name"
     ),

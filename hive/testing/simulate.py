@@ -30,7 +30,7 @@ from .faults import Faults, Injector, Site
 from .guard import NotDeterministic, guarded
 from .recorder import Journalled
 from .stage import Stage, play
-from .story import STRIKES_KEPT, Letter, Scene, Strike, explain, replay_line
+from .story import STRIKES_KEPT, Letter, Scene, Strike, explain, meant, replay_line
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -132,8 +132,18 @@ class Simulation(Stage):
         return daemon.hive.ref(spec.name)
 
     async def ref(self, name: str) -> Ref:
-        """A ref to an actor of the daemon that runs, or of the next one."""
-        return (await (await self.swarm()).daemon()).hive.ref(name)
+        """A ref to an actor of the daemon that runs, or of the next one.
+
+        Raises `NotFound` where nobody is called so.
+        """
+        from hive.actors.protocol import harness_of  # noqa: PLC0415
+
+        hive = (await (await self.swarm()).daemon()).hive
+        # A daemon that has just begun has not started its agents yet.
+        known = dict.fromkeys((*hive.names, *(harness_of(view.name) for view in self._read().agents())))
+        if name not in known:
+            raise NotFound(f"there is no actor {name!r}; {meant(name, known)}")
+        return hive.ref(name)
 
     async def swarm(self) -> Swarm:
         """The hive below this simulation, started when it is asked for; for what is not offered here."""
@@ -186,9 +196,12 @@ class Simulation(Stage):
     async def call(self, agent: str, tool: str, /, **arguments: object) -> ToolAnswer:
         """Call a tool at an agent's endpoint, as its CLI does, with a session token of its own.
 
-        A refusal is an answer with `ok` false.  Raises `ToolsDown` where the endpoint cannot be reached.
+        A refusal is an answer with `ok` false.  Raises `ToolsDown` where the endpoint cannot be reached,
+        `AssertionError` where there is no such agent.
         """
-        return await (await self.swarm()).call(agent, tool, arguments)
+        swarm = await self.swarm()
+        self.agent(agent)
+        return await swarm.call(agent, tool, arguments)
 
     async def do(self, command: Command[C]) -> C:
         """Have a command of `hive.protocol.commands` carried out, as the page and the command line have.
@@ -279,7 +292,9 @@ class Simulation(Stage):
     def agent(self, name: str) -> AgentView:
         """An agent as the store has it: its state, its park reasons, its open turn."""
         view = self._read().agent(name)
-        assert view is not None, f"there is no agent {name}"
+        if view is None:
+            known = [one.name for one in self._read().agents()]
+            raise AssertionError(f"there is no agent {name!r}; {meant(name, known)}")
         return view
 
     def inbox(self, name: str, *, finished: bool = True) -> tuple[Mail, ...]:

@@ -21,11 +21,12 @@ from attrs import define, field, frozen
 from hive import __version__
 from hive.actors import HandlingEnded
 from hive.protocol.mail import UNFINISHED, State
+from hive.protocol.names import near
 from hive.protocol.wording import why_sentence
 from hive.retelling import AGAIN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from hive.actors import Fact
     from hive.protocol.mail import Mail
@@ -250,6 +251,14 @@ def _held(scene: Scene) -> Iterator[str]:
     held = [why_sentence(view, scene.now, UTC) for view in agents if view.parked and view.removed_at is None]
     if held:
         yield _listed("agents that are held:", held)
+
+
+def meant(name: str, known: Iterable[str]) -> str:
+    """What somebody may have meant who wrote a name that nobody bears; in words."""
+    known = list(known)
+    if similar := near(name, known):
+        return f"did you mean {' or '.join(similar)}?"
+    return f"there are {', '.join(known) or 'none'}"
 
 
 def _involved(scene: Scene) -> Iterator[Letter]:

@@ -95,6 +95,13 @@ def test_some_can_be_scaled() -> None:
         ("some*1e999", "'1e999' is no number to reckon with"),
         ("crash@1", "'crash@1' names no fault"),
         ("crush@1:0.5", "'crush@1:0.5' names no fault"),
+        ("crash@0:0.5", "'crash@0:0.5' names no fault: NTH counts from 1"),
+        ("crash@-3:0.5", "'crash@-3:0.5' names no fault"),
+        ("crash@1:9", "'crash@1:9' names no fault: NTH counts from 1, and CHANCE is from 0 to 1"),
+        ("crash@1:-0.1", "'crash@1:-0.1' names no fault"),
+        ("crash@1:nan", "'crash@1:nan' names no fault"),
+        ("crash=0.1,hang=0.1,crash=0.2", "crash is there twice"),
+        ("crash@1:0.5,hang@1:0.5,crash@1:0.6", "crash@1 is there twice"),
     ],
 )
 def test_what_cannot_be_read_says_what_can_be_written(text: str, said: str) -> None:

@@ -2,6 +2,7 @@
 
 # ruff: noqa: PLW0108 - a lambda is the line that the guard has to name
 
+import _thread
 import datetime as dt
 import importlib
 import logging
@@ -11,6 +12,7 @@ import secrets
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import uuid
@@ -66,6 +68,9 @@ READS: dict[str, Callable[[], object]] = {
     "time.time_ns()": lambda: time.time_ns(),
     "time.monotonic()": lambda: time.monotonic(),
     "time.perf_counter()": lambda: time.perf_counter(),
+    "time.clock_gettime()": lambda: time.clock_gettime(time.CLOCK_MONOTONIC),
+    "time.clock_gettime_ns()": lambda: time.clock_gettime_ns(time.CLOCK_REALTIME),
+    "time.thread_time()": lambda: time.thread_time(),
     "time.localtime()": lambda: time.localtime(),
     "time.gmtime()": lambda: time.gmtime(None),
     "time.strftime()": lambda: time.strftime("%H"),
@@ -89,6 +94,7 @@ READS: dict[str, Callable[[], object]] = {
 ACTS: dict[str, Callable[[], object]] = {
     "time.sleep()": lambda: time.sleep(60),
     "threading.Thread.start()": lambda: threading.Thread(target=print).start(),
+    "_thread.start_new_thread()": lambda: _thread.start_new_thread(print, ()),
     "socket.socket()": lambda: socket.socket(),
     "socket.getaddrinfo()": lambda: socket.getaddrinfo("localhost", 80),
     "subprocess.Popen()": lambda: subprocess.Popen(["true"]),
@@ -398,3 +404,15 @@ def test_hive_itself_keeps_the_contract(*, strict: bool) -> None:
     """The real store, actors, turns and endpoint, with nothing to excuse but what the table says."""
     with guarded(a_day_at_work, strict=strict):
         run_swarm(a_day_at_work, 0)
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_temporary_file_may_have_any_name(monkeypatch: pytest.MonkeyPatch, *, strict: bool) -> None:
+    """Also the first one of a process, with which the generator of the names is made."""
+    monkeypatch.setattr(tempfile, "_name_sequence", None)
+
+    def make() -> None:
+        with tempfile.TemporaryDirectory():
+            pass
+
+    assert not found(make, strict=strict)

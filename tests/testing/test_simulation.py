@@ -481,7 +481,7 @@ def test_a_mishap_of_nobody_is_refused() -> None:
         with pytest.raises(NotFound, match=r"no agent and no actor 'irsi'; there are .*steward"):
             await sim.crash("irsi")
         for mishap in (sim.rebuild, sim.lose_box, sim.cut_stream):
-            with pytest.raises(AssertionError, match="there is no agent irsi"):
+            with pytest.raises(AssertionError, match=r"there is no agent 'irsi'; did you mean iris\?"):
                 await mishap("irsi")
 
     simulate(story, 0)
@@ -743,12 +743,20 @@ def test_nothing_can_be_read_before_anything_runs() -> None:
         with pytest.raises(AssertionError, match="spawn an agent"):
             sim.turns("iris")
         await sim.spawn("iris")
-        with pytest.raises(AssertionError, match="no agent otto"):
+        with pytest.raises(AssertionError, match="no agent 'otto'; there are iris"):
             sim.agent("otto")
-        with pytest.raises(AssertionError, match="no agent otto"):
+        with pytest.raises(AssertionError, match="no agent 'otto'; there are iris"):
             sim.turns("otto")
-        with pytest.raises(AssertionError, match="no agent otto"):
+        with pytest.raises(AssertionError, match="no agent 'otto'; there are iris"):
             sim.inbox("otto")
+        with pytest.raises(AssertionError, match=r"no agent 'irsi'; did you mean iris\?"):
+            await sim.call("irsi", "whoami")
+        with pytest.raises(NotFound, match=r"no actor 'brocker'; did you mean broker\?"):
+            await sim.ref("brocker")
+        with pytest.raises(NotFound, match=r"no actor 'iris'; did you mean agent:iris\?"):
+            await sim.ref("iris")
+        with pytest.raises(NotFound, match=r"no actor 'zzz'; there are .*agent:iris"):
+            await sim.ref("zzz")
         with pytest.raises(AssertionError, match="no message m-none"):
             _ = sim.mail("m-none").now
 
