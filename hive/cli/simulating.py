@@ -50,7 +50,7 @@ def sim(call: Call) -> int:
         stories=stories,
         seeds=_read(seeds_of, options.seeds),
         faults=options.faults,
-        jobs=_positive(options, "jobs", len(os.sched_getaffinity(0))),
+        jobs=_positive(options, "jobs", cores()),
         seconds_per_seed=_positive(options, "seconds-per-seed", DEFAULT_SECONDS),
         twice=options.twice,
         stop_at=_positive(options, "stop-at", None),
@@ -70,6 +70,13 @@ def sim(call: Call) -> int:
     if summary.interrupted:
         return INTERRUPTED
     return Status.REFUSED if summary.failures else Status.OK
+
+
+def cores() -> int:
+    """How many of the machine's cores are ours."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _read(read: Callable[[str], T], text: str) -> T:

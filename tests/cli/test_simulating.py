@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hive.cli import main
-from hive.cli.simulating import Bar
+from hive.cli.simulating import Bar, cores
 from hive.cli.status import Status
 
 STORY = """
@@ -107,6 +107,16 @@ def test_where_hives_own_stories_are_missing_one_must_be_named(
     monkeypatch.setattr("hive.testing.lookup.PACKAGE", "hive.testing.nowhere")
     assert main(["sim"]) == Status.USAGE
     assert "name one, --story FILE.py:NAME" in capsys.readouterr().err
+
+
+def test_all_cores_are_taken_where_nobody_says_which_are_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Linux alone can give a process some of them."""
+    assert cores() == len(os.sched_getaffinity(0))
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    assert cores() == 64
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert cores() == 1
 
 
 def test_on_a_terminal_one_line_is_written_again_and_again() -> None:

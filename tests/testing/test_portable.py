@@ -50,19 +50,17 @@ print(simulate(story, 0))
 """
 
 SWARM = """
-from hive.testing.guard import guarded
-from hive.testing.telling import run_swarm
+from hive.testing import simulate
 
-async def story(swarm):
-    await swarm.add("iris")
-    await swarm.send("iris", '!call hive/send {"to": "operator", "body": "hello"}\\n!say done')
-    await swarm.settle()
-    swarm.restart_daemon()
-    await swarm.settle()
-    return [one.body for one in swarm.store.reader.mailbox("operator").mail]
+async def story(sim):
+    await sim.spawn("iris")
+    await sim.send("iris", '!call hive/send {"to": "operator", "body": "hello"}\\n!say done')
+    await sim.settle()
+    await sim.restart_daemon()
+    await sim.settle()
+    return [one.body for one in sim.inbox("operator")]
 
-with guarded(story):
-    print(run_swarm(story, 0))
+print(simulate(story, 0))
 """
 
 EACH = """
