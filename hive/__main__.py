@@ -2,6 +2,12 @@
 
 import sys
 
-from hive.cli import main
+INTERRUPTED = 130
 
-sys.exit(main())
+try:
+    from hive.cli import main
+
+    status = main()
+except KeyboardInterrupt:  # importing takes a while, and whoever ends it wants to see no traceback
+    status = INTERRUPTED
+sys.exit(status)

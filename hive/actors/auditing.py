@@ -4,7 +4,7 @@ The rule kept here: whatever happens, looking takes less than a hundredth of one
 the next look is only names and numbers, never more than a bound of them; past it everything is looked at.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from attrs import Factory, define, evolve, field, frozen
 
@@ -151,6 +151,7 @@ class Doubts:
     """What was seen broken once, and may be a clock that has jumped."""
 
     _since: dict[str, tuple[Broken, float]] = field(factory=dict, init=False)
+    _begun: float | None = field(default=None, init=False)
 
     def judge(self, seen: Seen, now: float) -> tuple[TellAudit, tuple[str, ...]]:
         """What the operator is to be told of a look, and whose mailboxes to look at again to be sure.
@@ -166,8 +167,14 @@ class Doubts:
             if now - self._since.setdefault(key, (one, now))[1] >= SURE_SECONDS:
                 del unsure[key]
         broken = tuple(one for key, one in seen.news.items() if key not in unsure)
-        gone = tuple(one.key for one in seen.told if one.key not in found and seen.covers(one))
+        gone = tuple(one.key for one in self._over(seen, now) if one.key not in found and seen.covers(one))
         return TellAudit(broken, gone), tuple(one.agent for one in unsure.values() if one.agent is not None)
+
+    def _over(self, seen: Seen, now: float) -> Iterator[Violation]:
+        """What was told and may be over: that all mail is excused for a while after a start mends nothing."""
+        self._begun = now if self._begun is None else self._begun
+        sure = now - self._begun >= SURE_SECONDS
+        return (one for one in seen.told if sure or one.invariant not in TIMED)
 
 
 def violation_of(one: Broken) -> Violation:

@@ -28,6 +28,9 @@ class DemoOptions:
     chaos: int | None = None
     """Strikes a minute; None for none."""
 
+    i_know: bool = False
+    """Whether whoever asks for chaos knows what it does."""
+
 
 def up(options: UpOptions) -> int:
     """Run, or start in the background, the hive of a directory.  Returns an exit status."""

@@ -29,7 +29,7 @@ from hive.app.daemon import OK, Heed, note_settings, say, under_signals
 from hive.app.running import Running
 from hive.app.voice import Voice, speaking
 from hive.directory import Directory, locked
-from hive.protocol.chaos import LONGEST_SECONDS, Plan, planned
+from hive.protocol.chaos import LONGEST_SECONDS, Plan, check_known, planned
 from hive.protocol.commands import AddAgent, Command, Once, Send, Settings
 from hive.protocol.errors import Malformed, StoreUnavailable
 from hive.protocol.mail import Provenance
@@ -73,7 +73,7 @@ def demo(options: DemoOptions) -> int:
     tree = options.on.absolute()
     if not tree.is_dir():
         raise Malformed(f"{tree} is not a directory; name one with --on")
-    plan = None if options.chaos is None else planned(options.chaos, options.seconds or LONGEST_SECONDS)
+    plan = _chaos(options)
     with tempfile.TemporaryDirectory(prefix="hive-demo-") as root:
         directory = Directory(Path(root))
         directory.create()
@@ -82,6 +82,15 @@ def demo(options: DemoOptions) -> int:
                 return trio.run(_run, directory, options, tree, plan, voice)
         finally:
             directory.clear()
+
+
+def _chaos(options: DemoOptions) -> Plan | None:
+    """What is to be broken, if anything.  Raises `HiveRefusal` where that cannot be, or is not known."""
+    if options.chaos is None:
+        return None
+    plan = planned(options.chaos, options.seconds or LONGEST_SECONDS)
+    check_known(plan, known=options.i_know)
+    return plan
 
 
 def _settings(directory: Directory) -> Sequence[config.Setting]:

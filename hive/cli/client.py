@@ -18,7 +18,7 @@ from attrs import define, field
 from trio_websocket import ConnectionClosed, HandshakeError, WebSocketConnection, wrap_client_stream
 
 from hive.cli.places import Place, has_hive
-from hive.cli.status import Failed, Status, refused
+from hive.cli.status import Failed, Lost, Status, refused
 from hive.directory import Directory
 from hive.protocol.errors import StoreUnavailable
 
@@ -76,7 +76,7 @@ class Client:
         text = await self._socket.get_message()
         received: Json = json.loads(text)
         if received["op"] == "bye":
-            raise Failed(Status.NO_DAEMON, f"the daemon ended the conversation: {received['why']}")
+            raise Lost(f"the daemon ended the conversation: {received['why']}")
         return received
 
     async def beat(self) -> None:
@@ -238,7 +238,7 @@ def _told(group: BaseExceptionGroup[BaseException]) -> BaseException:
         error = error.exceptions[0]
     match error:
         case ConnectionClosed():
-            return Failed(Status.NO_DAEMON, "the daemon went away; see: hive status")
+            return Lost("the daemon went away; see: hive status")
         case HandshakeError():
             return Failed(Status.REFUSED, f"the daemon does not accept us: {_reason(error)}")
         case trio.TooSlowError():
@@ -277,7 +277,8 @@ async def persist(candidates: Sequence[Place], talk: Callable[[Client], Awaitabl
         except Failed as failed:
             if failed.status is not Status.NO_DAEMON:
                 raise
-            if met:
+            # One that is lost before it was met is there too: who answers its door is being restarted.
+            if met or (isinstance(failed, Lost) and deadline == -math.inf):
                 deadline = trio.current_time() + REPEAT_SECONDS
             if trio.current_time() >= deadline:
                 raise

@@ -47,6 +47,8 @@ def demo(call: Call) -> int:
     from hive.app import DemoOptions, demo as run_demo  # noqa: PLC0415 - the daemon is heavy
 
     options = call.options
+    if options.i_know and options.chaos is None:
+        raise Failed(Status.USAGE, "--i-know goes with --chaos")
     return run_demo(
         DemoOptions(
             on=Path(options.on or "."),
@@ -54,6 +56,7 @@ def demo(call: Call) -> int:
             headless=options.headless,
             json=options.json,
             chaos=options.chaos,
+            i_know=options.i_know,
             open_browser=not options.no_open,
         )
     )

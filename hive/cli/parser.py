@@ -5,9 +5,10 @@ The rule kept here: nothing about a verb is written twice.
 
 import argparse
 import difflib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from itertools import groupby
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 from hive.cli.status import Failed, Status
 from hive.protocol.grammar import Argument, Verb
@@ -33,8 +34,10 @@ First things to type:
 
 LONGEST_SECONDS = 31 * 24 * 3600.0
 LONGEST_MINUTES = LONGEST_SECONDS / 60
-LARGEST = 2**63
+LARGEST = 2**63 - 1
 """SQLite's integers end here."""
+
+T = TypeVar("T", int, float)
 
 
 class Parser(argparse.ArgumentParser):
@@ -54,25 +57,24 @@ def spelled(argument: Argument) -> str:
     return value if argument.required else f"[{value}]"
 
 
+def _number(text: str, read: Callable[[str], T], most: T, kind: str = "", unit: str = "") -> T:
+    """What was typed, if it is such a number; the complaint is one sentence whatever is wrong with it."""
+    with suppress(ValueError):
+        if 0 <= (number := read(text)) <= most:
+            return number
+    raise argparse.ArgumentTypeError(f"{text} is not {kind}between 0 and {int(most)}{unit}")
+
+
 def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 <= seconds <= LONGEST_SECONDS:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and {LONGEST_SECONDS:.0f} seconds")
-    return seconds
+    return _number(text, float, LONGEST_SECONDS, unit=" seconds")
 
 
 def _minutes(text: str) -> float:
-    minutes = float(text)
-    if not 0 <= minutes <= LONGEST_MINUTES:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and {LONGEST_MINUTES:.0f} minutes")
-    return minutes
+    return _number(text, float, LONGEST_MINUTES, unit=" minutes")
 
 
 def _whole(text: str) -> int:
-    number = int(text)
-    if not 0 <= number < LARGEST:
-        raise argparse.ArgumentTypeError(f"{text} is not a number hive has given")
-    return number
+    return _number(text, int, LARGEST, "a whole number ")
 
 
 MEASURES = {"seconds": _seconds, "minutes": _minutes}

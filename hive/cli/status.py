@@ -34,6 +34,14 @@ class Failed(Exception):
         self.code = code
 
 
+class Lost(Failed):
+    """A daemon that was there is no more, or does not want to talk now."""
+
+    def __init__(self, text: str) -> None:
+        """Keep what is known of it."""
+        super().__init__(Status.NO_DAEMON, text)
+
+
 def refused(code: str, text: str) -> Failed:
     """The failure for a refusal of the daemon."""
     return Failed(BY_CODE.get(code, Status.REFUSED), text, code)

@@ -40,6 +40,7 @@ VERBS: tuple[Verb, ...] = (
             _option("on", "the tree to survey (default: the current directory)"),
             _option("seconds", "stop after so many seconds", number=True),
             _option("chaos", "break it so many times a minute (hive chaos)", number=True),
+            _switch("i-know", "what chaos breaks"),
             _switch("headless", "no browser, no page link"),
             _switch("json", "print one JSON object at the end"),
             _switch("no-open", "do not open a browser"),

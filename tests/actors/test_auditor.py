@@ -158,6 +158,14 @@ def test_what_time_can_break_is_told_when_it_is_seen_again() -> None:
     assert doubts.judge(waits, 7.0) == (TellAudit(), ("iris",))
 
 
+def test_what_time_can_break_is_not_over_because_hive_has_just_been_started() -> None:
+    """It may be excused for a while; what only a commit can break is over at once."""
+    doubts, one, other = Doubts(), Violation(1, "iris", "waits"), Violation(3, "iris", "lost")
+    fine = seen("iris", deep=True, told=(one, other))
+    assert doubts.judge(fine, 100.0)[0] == TellAudit((), (other.key,))
+    assert doubts.judge(fine, 100.0 + SURE_SECONDS)[0] == TellAudit((), (one.key, other.key))
+
+
 def test_rest_keeps_looking_below_a_hundredth_of_a_processor() -> None:
     """Both kinds of looks together; and a look that failed is not repeated at once."""
     assert 2 / REST < 0.01
@@ -351,6 +359,28 @@ def test_a_restarted_daemon_does_not_tell_again() -> None:
         await trio.sleep(FULL_SECONDS)
         assert len(letters(swarm)) == 1
         sql(swarm, "UPDATE tally SET accepted = accepted - 1 WHERE agent = 'iris'")
+        await over(swarm, 2 * FULL_SECONDS)
+
+    broken_on_purpose(story)
+
+
+def test_a_restart_mends_nothing_that_nobody_handles() -> None:
+    """All mail is excused for a while after a start: that is no good news, and no news again afterwards."""
+
+    async def story(swarm: Swarm) -> None:
+        await swarm.add("iris")
+        sent = await swarm.send("iris", "!say hello")
+        await swarm.until(lambda: swarm.mail(sent.id).state is State.DONE)
+        ghost = "SELECT 'ghost', settings, added_at, 1 FROM agent WHERE name = 'iris'"
+        sql(swarm, f"INSERT INTO agent (name, settings, added_at, removed_at) {ghost}")
+        sql(swarm, "INSERT INTO tally (agent, accepted) VALUES ('ghost', 1)")
+        sql(swarm, "UPDATE message SET recipient = 'ghost', state = 'ready' WHERE recipient = 'iris'")
+        sql(swarm, "UPDATE tally SET accepted = 0, done = 0 WHERE agent = 'iris'")
+        await told(swarm, 1, 3 * FULL_SECONDS)
+        swarm.restart_daemon()
+        await trio.sleep(3 * FULL_SECONDS)
+        assert len(letters(swarm)) == 1
+        sql(swarm, "UPDATE message SET wakes = 0 WHERE recipient = 'ghost'")
         await over(swarm, 2 * FULL_SECONDS)
 
     broken_on_purpose(story)

@@ -60,6 +60,9 @@ class FakeDaemon:
     hang_up: int = 0
     """So many commands lose their connection instead of being acknowledged."""
 
+    restarts: int = 0
+    """So many conversations end with a goodbye in place of a welcome."""
+
     resumes: bool = True
     connections: int = 0
     open: dict[WebSocketConnection, trio.CancelScope] = field(factory=dict)
@@ -109,6 +112,11 @@ class FakeDaemon:
                     await self._reply(socket, "ack", frame, self.results, frame["name"])
 
     async def _welcome(self, socket: WebSocketConnection, frame: Json) -> None:
+        if self.restarts:
+            self.restarts -= 1
+            await socket.send_message(json.dumps({"op": "bye", "code": 1012, "why": "hive restarts"}))
+            await socket.aclose(1012, "restarting")
+            return
         lanes = dict.fromkeys(frame["want"], "resumed" if self.resumes else "snapshot")
         welcome = {"op": "welcome", "v": 1, "log_id": LOG, "boot": 7, "now": 1_060.0, "lanes": lanes}
         await socket.send_message(json.dumps(welcome))

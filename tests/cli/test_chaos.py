@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from hive.cli import main
 from hive.cli.status import Failed, Status
 from tests.cli.conftest import FakeDaemon, Run
 from tests.cli.person import HIVE, Person, until
@@ -98,6 +99,21 @@ async def test_the_status_says_when_it_is_on(daemon: FakeDaemon, run: Run, last:
     assert ("CHAOS IS ON: 6 strikes a minute until" in said) is shown
 
 
+def test_a_demo_is_not_broken_before_somebody_knows_what_that_means(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As with a live hive: it is told what will happen, and nothing has begun."""
+    assert main(["demo", "--on", str(tmp_path), "--chaos", "60", "--headless"]) is Status.REFUSED
+    assert "about 60 times a minute" in (said := capsys.readouterr().err)
+    assert "say it again with --i-know" in said
+
+
+def test_knowing_goes_with_chaos(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nobody believes that a demo is broken which is not."""
+    assert main(["demo", "--on", str(tmp_path), "--i-know", "--headless"]) is Status.USAGE
+    assert "--i-know goes with --chaos" in capsys.readouterr().err
+
+
 # --- for real --------------------------------------------------------------------------------------
 
 
@@ -133,7 +149,7 @@ def test_a_real_daemon_is_broken_on_request_and_goes_on(person: Person) -> None:
 @pytest.mark.slow
 def test_a_demo_under_chaos_breaks_no_invariant(tmp_path: Path) -> None:
     """A strike a second for twenty seconds, and everything is accounted for."""
-    words = ("--on", str(tmp_path), "--seconds", "20", "--chaos", "60", "--headless", "--json")
+    words = ("--on", str(tmp_path), "--seconds", "20", "--chaos", "60", "--i-know", "--headless", "--json")
     ran = subprocess.run([*HIVE, "demo", *words], capture_output=True, text=True, timeout=120, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     summary = json.loads(ran.stdout)

@@ -56,6 +56,26 @@ async def test_a_command_is_repeated_under_its_id_until_it_is_acknowledged(
     assert len({frame["id"] for frame in daemon.said("cmd")}) == 1
 
 
+async def test_a_daemon_that_says_goodbye_before_the_welcome_is_tried_again(
+    daemon: FakeDaemon, autojump_clock: MockClock
+) -> None:
+    """It was there: what serves the page is restarted, and somebody has just come in."""
+    daemon.restarts, daemon.results = 2, {"agent.kick": ["iris"]}
+    assert (await insist([daemon.place], "agent.kick", {"agent": "iris"}))["result"] == ["iris"]
+    assert daemon.connections == 3
+
+
+async def test_a_daemon_that_always_says_goodbye_is_given_up(
+    daemon: FakeDaemon, autojump_clock: MockClock
+) -> None:
+    """After a bounded time, with what it says."""
+    daemon.restarts, began = 1000, trio.current_time()
+    with pytest.raises(Failed, match="hive restarts") as failed:
+        await insist([daemon.place], "agent.kick", {"agent": "iris"})
+    assert failed.value.status is Status.NO_DAEMON
+    assert REPEAT_SECONDS <= trio.current_time() - began < REPEAT_SECONDS + 3
+
+
 @pytest.mark.parametrize(("full", "asked"), [(1, 2), (3, 4), (4, 4)])
 async def test_a_command_that_cannot_be_written_down_is_given_again_by_the_same_id(
     daemon: FakeDaemon, autojump_clock: MockClock, full: int, asked: int

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import runpy
 import sqlite3
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from hive import config
 from hive.actors import Actor, Budget, ChildSpec, Context, Message, RestartsExhausted
 from hive.actors.protocol import Look
 from hive.cli import main
-from hive.cli.main import _described
+from hive.cli.main import INTERRUPTED, _described
 from hive.cli.status import Failed, Status, pointed, refused
 from hive.directory import Directory, locked
 from hive.protocol.errors import Conflict, Malformed
@@ -33,6 +34,21 @@ def test_without_a_verb_it_says_what_to_type_first(capsys: pytest.CaptureFixture
     assert main([]) == Status.OK
     said = capsys.readouterr().out
     assert [word in said for word in ("hive demo", "hive up", "hive help")] == [True] * 3
+
+
+def test_an_interrupt_while_it_is_still_loaded_is_a_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C in the first second shows no traceback."""
+
+    class Impatient:
+        def find_spec(self, name: str, *_: object) -> None:
+            if name == "hive.cli":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "hive.cli")
+    monkeypatch.setattr(sys, "meta_path", [Impatient(), *sys.meta_path])
+    with pytest.raises(SystemExit) as left:
+        runpy.run_module("hive", run_name="__main__")
+    assert left.value.code == INTERRUPTED
 
 
 @pytest.mark.parametrize("typed", [["help"], ["--help"], ["--version"]])

@@ -109,6 +109,14 @@ def test_wrong_usage_is_one_complaint_and_the_usage(typed: list[str]) -> None:
     assert f"usage: hive {typed[0]}" in str(failed.value)
 
 
+@pytest.mark.parametrize("typed", ["--rate nan", "--rate 1.5", "--rate -1", "--rate x", "--seconds x"])
+def test_a_number_that_is_none_is_complained_of_in_words(typed: str) -> None:
+    """Of a person, not of the program."""
+    kind = "between 0 and 2678400 seconds" if "seconds" in typed else "a whole number between 0 and"
+    with pytest.raises(Failed, match=f"argument {typed.replace(' ', ': ')} is not {kind}"):
+        parse(["chaos", "on", *typed.split()])
+
+
 def test_an_unknown_verb_names_near_ones() -> None:
     """And where nothing is near, the overview."""
     with pytest.raises(Failed, match="Did you mean status"):

@@ -89,7 +89,12 @@ class Torture:
     def over(self) -> bool:
         """Whether that will do."""
         enough = self.seconds >= self.plan.seconds or self.plan.enough(self.kills)
-        return enough or self.asked.is_set() or bool(self.problems or self.outlived)
+        return enough or self.asked.is_set() or self._spoilt or bool(self.outlived)
+
+    @property
+    def _spoilt(self) -> bool:
+        """Whether going on would prove nothing."""
+        return bool(self.problems or self.book.unwritten)
 
     async def run(self) -> None:
         """Kill until it is over, then let the hive work off what is left."""
@@ -99,7 +104,7 @@ class Torture:
             self.nursery.start_soon(sender.run, self.load.stopping)
         try:
             await self._kill_on()
-            if not self.problems:
+            if not self._spoilt:
                 await self._finish()
         except DoesNotServe as silent:
             self.problems.append(f"the daemon: {silent}")
@@ -107,6 +112,8 @@ class Torture:
             self.problems.append(f"its file cannot be read: {broken}")
         except trio.TooSlowError:
             self.problems.append("processes do not die, or senders wait for a daemon that is gone")
+        except OSError as error:
+            self.problems.append(f"the machine does not go along: {error}")
         self.load.stop()
 
     async def _kill_on(self) -> None:
@@ -278,5 +285,5 @@ class Torture:
                 traces=evidence.traces_in(Directory(self.daemon.directory).shared / TRACES),
                 settled_twice=evidence.settled_twice(db),
                 violations=evidence.violations(self.daemon.store),
-                worked_off=not self.problems,
+                worked_off=not self._spoilt,
             )

@@ -1,7 +1,7 @@
 """What was offered to a hive, and what it answered: kept by whoever tortures it, outside of the hive.  Pure.
 
 The rule kept here: nothing in it comes from the hive's files, and every line is written down before anybody
-goes on.
+goes on; where one cannot be, the book says so, and the torture is over.
 """
 
 import json
@@ -41,6 +41,9 @@ class Book:
     refusals: int = field(default=0, init=False)
     """Answers that accepted nothing; the letter is offered again."""
 
+    unwritten: str = field(default="", init=False)
+    """Why a line could not be written down, once one could not."""
+
     contradicted: dict[str, str] = field(factory=dict, init=False)
     """By key, the words of a later answer that were not those of the first."""
 
@@ -62,7 +65,10 @@ class Book:
 
     def note(self, what: str, **about: object) -> None:
         """Write down something that happened."""
-        self.write(json.dumps({"what": what, **about}) + "\n")
+        try:
+            self.write(json.dumps({"what": what, **about}) + "\n")
+        except OSError as error:
+            self.unwritten = self.unwritten or str(error)
 
     @property
     def acknowledged(self) -> Mapping[str, str]:

@@ -36,8 +36,12 @@ def torture(plan: Plan, begins: Callable[[Path], object], tell: Callable[[str], 
     loaded, `OSError` where there is no room for it.
     """
     base = Path(tempfile.mkdtemp(prefix="hive-torture-"))
-    begins(base)
-    verdict = trio.run(_under_signals, plan, base, lambda tortured: tell(_progress(tortured)))
+    try:
+        begins(base)
+        verdict = trio.run(_under_signals, plan, base, lambda tortured: tell(_progress(tortured)))
+    except (KeyboardInterrupt, BrokenPipeError):  # before anybody listens, and there is nothing yet to see
+        shutil.rmtree(base)
+        raise
     if verdict is not None and not verdict.ok:
         return evolve(verdict, kept=str(base))
     shutil.rmtree(base)
@@ -60,7 +64,7 @@ async def _under_signals(plan: Plan, base: Path, tell: Callable[[Torture], objec
             with impatience:
                 try:
                     verdict = await run(plan, base, asked, tell)
-                except (DoesNotServe, Failed) as error:
+                except (DoesNotServe, Failed, OSError) as error:
                     refusal = error
             nursery.cancel_scope.cancel(reason="it is over")
     if refusal is not None:
@@ -85,9 +89,12 @@ async def run(
     root = base / "hive"
     root.mkdir()
     Directory(root).settings.write_text(SETTINGS, encoding="utf-8")
-    with (base / "book.jsonl").open("w", encoding="utf-8", buffering=1) as lines:
+    # Without a buffer: what a full disk did not take would be tried, and fail, once more when it is closed.
+    with (base / "book.jsonl").open("wb", buffering=0) as lines:
         async with daemon_on(root) as daemon:
-            load = await hire(Place(root, "under torture"), Random(plan.seed), Book(lines.write))
+            load = await hire(
+                Place(root, "under torture"), Random(plan.seed), Book(lambda line: lines.write(line.encode()))
+            )
             async with trio.open_nursery() as nursery:
                 tortured = Torture(plan, daemon, load, asked, tell, nursery)
                 await tortured.run()

@@ -139,6 +139,7 @@ class Verdict:
 def problems_of(book: Book, course: Course, end: End) -> Iterator[str]:
     """A sentence for everything that did not hold."""
     yield from course.problems
+    yield from sentences("its book cannot be written", [book.unwritten] if book.unwritten else [])
     yield from sentences("acknowledged, and not there", lost(book.acknowledged, end.found))
     yield from sentences("in the file after a kill, and there no more", vanished(course.kills, end.found))
     yield from sentences("sent once, and there more than once", doubled(end.found))

@@ -1,5 +1,6 @@
 """The course of a torture, told with a daemon that is none: real processes and a real file, and no hive."""
 
+import errno
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -125,6 +126,38 @@ async def test_a_daemon_that_cannot_be_used_is_no_success(
     assert any("cannot be used: nobody answers" in problem for problem in verdict.problems)
 
 
+async def test_a_book_that_cannot_be_written_ends_it(chamber: Chamber) -> None:
+    """A full disk, mostly; what is known is told, though nothing is worked off any more."""
+
+    def fill(torture: Torture) -> None:
+        def write(_line: str) -> None:
+            raise OSError(errno.ENOSPC, "no space left")
+
+        torture.book.write = write
+
+    verdict = await verdict_on(chamber, Plan(1, enough=after(9), starting_share=0.0, cut_share=0.0), fill)
+    (problem,) = verdict.problems
+    assert "book cannot be written: [Errno 28] no space left" in problem
+    assert verdict.kills.number == 2
+    assert verdict.messages.accounted_for == LETTERS
+
+
+async def test_a_machine_that_starts_no_process_ends_it(
+    chamber: Chamber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is a verdict, and no traceback."""
+
+    def begin(_daemon: object) -> None:
+        raise BlockingIOError(errno.EAGAIN, "no process to be had")
+
+    def prevent(torture: Torture) -> None:
+        monkeypatch.setattr(type(torture.daemon), "begin", begin)
+
+    verdict = await verdict_on(chamber, Plan(1, enough=after(9), starting_share=0.0), prevent)
+    (problem,) = verdict.problems
+    assert "no process to be had" in problem
+
+
 # --- from the directory to the verdict -------------------------------------------------------------
 
 
@@ -165,6 +198,33 @@ def test_where_something_is_wrong_everything_is_kept(hired: Chamber, plays: Call
     assert verdict is not None
     assert verdict.kept is not None
     assert {path.name for path in Path(verdict.kept).iterdir()} == {"book.jsonl", "hive", "hive.log"}
+
+
+def test_a_disk_that_is_full_from_the_start_is_one_error(
+    hired: Chamber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not a group of them, which nobody would put into a sentence."""
+
+    def write_text(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr(Path, "write_text", write_text)
+    with pytest.raises(OSError, match="no space left"):
+        run.torture(Plan(1), lambda _base: None, lambda _line: None)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, BrokenPipeError])
+def test_an_end_before_anybody_listens_leaves_nothing(hired: Chamber, error: type[BaseException]) -> None:
+    """Ctrl-C while it is being said what begins, or nobody to whom it could be said."""
+    bases: list[Path] = []
+
+    def interrupted(base: Path) -> None:
+        bases.append(base)
+        raise error
+
+    with pytest.raises(error):
+        run.torture(Plan(1), interrupted, lambda _line: None)
+    assert not bases[0].exists()
 
 
 def test_a_hive_that_never_serves_is_no_verdict(hired: Chamber, plays: Callable[..., None]) -> None:
