@@ -6,7 +6,8 @@ The rule kept here: before anything in an existing file is changed, a copy of it
 import os
 import random
 import sqlite3
-from contextlib import ExitStack, closing, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 from sqlite_utils import Database, Migrations
@@ -48,20 +49,29 @@ def connect_reader(path: Path) -> sqlite3.Connection:
 
 
 def open_database(path: Path, random_: random.Random, known: Migrations = migrations) -> sqlite3.Connection:
-    """Open and migrate.  Raises `Unusable` for a file that is damaged, foreign or of a newer hive."""
+    """Open and migrate.  Raises `Unusable` for a file that is damaged, foreign, of a newer hive or locked."""
     with ExitStack() as undo:
         db = undo.enter_context(closing(connect(path)))
-        try:
+        with usable(path):
             _prepare(db, path, known)
             draw_log_id(db, random_, replace=False)
-        except sqlite3.OperationalError:
-            raise  # The disk or another process is to blame, not the file.
-        except sqlite3.DatabaseError as error:
-            raise Unusable(
-                f"{path} is damaged or no database of hive ({error}): restore a backup with `hive restore`."
-            ) from error
         undo.pop_all()
         return db
+
+
+@contextmanager
+def usable(path: Path) -> Iterator[None]:
+    """Tell who is to blame where the first use of a database fails.  Raises `Unusable`."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:  # The disk or another process, not the file.
+        raise Unusable(
+            f"{path} cannot be used now ({error}): free some space, or end what else has it open."
+        ) from error
+    except sqlite3.DatabaseError as error:
+        raise Unusable(
+            f"{path} is damaged or no database of hive ({error}): restore a backup with `hive restore`."
+        ) from error
 
 
 def _prepare(db: sqlite3.Connection, path: Path, known: Migrations) -> None:

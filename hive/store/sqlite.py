@@ -25,7 +25,7 @@ from hive.store.batch import Committer, Handlers
 from hive.store.handlers import HANDLERS
 from hive.store.hints import Hints
 from hive.store.ids import time_ordered
-from hive.store.opening import connect_reader, open_database
+from hive.store.opening import connect_reader, open_database, usable
 from hive.store.port import Subscriber
 from hive.store.reader import SqliteReader
 from hive.store.tickets import PendingTicket
@@ -125,8 +125,12 @@ class SqliteStore:
         return boot.leftovers(self._committer.db)
 
     def recover(self, version: str) -> int:
-        """Begin this boot: settle what earlier ones left open.  Before the first `drain_forever`."""
-        return boot.recover(self._committer, version)
+        """Begin this boot: settle what earlier ones left open.  Before the first `drain_forever`.
+
+        Raises `Unusable` where the disk cannot be written; then nothing has begun.
+        """
+        with usable(self.path):
+            return boot.recover(self._committer, version)
 
     def stop(self, why: str) -> None:
         """Commit what is still queued and record an ordered stop; after `drain_forever` has ended.

@@ -96,9 +96,14 @@ class Teller:
         self._answers, self._read = trio.lowlevel.FdStream(ours), b""
         command = [sys.executable, "-P", "-m", "hive.testing.worker", str(theirs), *self.plan.stories]
         try:
-            # What a story prints must not mix with what we print.
+            # What a story prints must not mix with what we print; what it starts ends with it, as one group.
             self._process = process = await trio.lowlevel.open_process(
-                command, stdin=subprocess.PIPE, stdout=2, pass_fds=(theirs,), env=self.environment
+                command,
+                stdin=subprocess.PIPE,
+                stdout=2,
+                pass_fds=(theirs,),
+                env=self.environment,
+                start_new_session=True,
             )
         finally:
             os.close(theirs)
@@ -132,11 +137,6 @@ class Teller:
         answer: dict[str, Any] = json.loads(line)
         return answer
 
-    async def stop(self) -> None:
-        """End the process for good, whoever has cancelled us; it takes so long and no longer."""
-        with trio.move_on_after(2 * END_SECONDS, shield=True):
-            await self.end()
-
     async def end(self) -> None:
         """End the process, if there is one; also where we are cancelled."""
         process, answers, self._process, self._answers = self._process, self._answers, None, None
@@ -144,7 +144,8 @@ class Teller:
             if answers is not None:
                 await answers.aclose()
             if process is not None:
-                process.kill()
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
                 await process.wait()
                 if process.stdin is not None:
                     await process.stdin.aclose()
@@ -176,10 +177,11 @@ class Pair:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """None any more."""
-        for teller in (self.first, self.second):
-            if teller is not None:
-                await teller.stop()
+        """None any more, whoever has cancelled us; it takes so long and no longer."""
+        with trio.move_on_after(4 * END_SECONDS, shield=True):
+            for teller in (self.first, self.second):
+                if teller is not None:
+                    await teller.end()
 
 
 @define(eq=False)

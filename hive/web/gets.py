@@ -277,7 +277,8 @@ async def _doctor(parts: WebParts) -> Sequence[Mapping[str, object]]:
     audited = audit_sentence(parts.audit(), parts.wall())
     findings.append({"ok": True, "what": "audit", "cause": audited, "remedy": ""})
     if refusing := parts.store.refusing:
-        findings.append({"ok": False, "what": "store", "cause": refusing, "remedy": "free some space"})
+        remedy = "free some space, or end what else has the database open"
+        findings.append({"ok": False, "what": "store", "cause": refusing, "remedy": remedy})
     with trio.move_on_after(DIAGNOSIS_SECONDS) as deadline:
         findings += await trio.to_thread.run_sync(partial(parts.powers.diagnosis), abandon_on_cancel=True)
     if deadline.cancelled_caught:

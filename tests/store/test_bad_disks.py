@@ -1,6 +1,7 @@
 """A disk that is full, fails or lies: a clear error, nothing lost, and hive goes on when it can."""
 
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -65,10 +66,10 @@ PROGRAM = textwrap.dedent(
 )
 
 
-def run(program: str, path: Path) -> subprocess.CompletedProcess[str]:
+def run(program: str, path: Path, *more: int) -> subprocess.CompletedProcess[str]:
     """Run a program in a process of its own."""
     return subprocess.run(
-        [sys.executable, "-B", "-c", program, str(path)],
+        [sys.executable, "-B", "-c", program, str(path), *map(str, more)],
         capture_output=True,
         text=True,
         timeout=60,
@@ -85,23 +86,31 @@ def test_a_full_disk_refuses_sends_keeps_verdicts_and_ends_well(tmp_path: Path) 
     assert "whole:" in ran.stdout
 
 
+FREE = -1
 OPENING = """
 import resource, signal, sys
 from pathlib import Path
 from hive.store.sqlite import open_store
+
+def limit(size):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (LIMIT, resource.RLIM_INFINITY))
+limit(int(sys.argv[2]))
 with open_store(Path(sys.argv[1])) as store:
+    limit(int(sys.argv[3]))
     store.recover("0")
 """
 
 
-@pytest.mark.parametrize("limit", [0, 4_096, 20_000])
-def test_a_disk_without_room_for_a_database_is_told_at_once(tmp_path: Path, limit: int) -> None:
-    """Opening fails with SQLite's own words and leaves nothing that a later start would stumble over."""
+@pytest.mark.parametrize(("opening", "booting"), [(0, FREE), (4_096, FREE), (20_000, FREE), (FREE, 0)])
+def test_a_disk_without_room_for_a_database_is_told_at_once(
+    tmp_path: Path, opening: int, booting: int
+) -> None:
+    """It is said what to do, and nothing is left that a later start would stumble over."""
     path = tmp_path / "hive.sqlite3"
-    ran = run(OPENING.replace("LIMIT,", f"{limit},"), path)
+    ran = run(OPENING, path, opening, booting)
     assert ran.returncode != 0
-    assert "sqlite3.OperationalError" in ran.stderr
-    again = run(OPENING.replace("LIMIT,", "resource.RLIM_INFINITY,"), path)
+    assert re.search(r"Unusable: .* cannot be used now .*: free some space", ran.stderr), ran.stderr
+    again = run(OPENING, path, FREE, FREE)
     assert again.returncode == 0, again.stderr

@@ -183,6 +183,6 @@ def test_a_locked_database_is_not_called_damaged(tmp_path: Path, monkeypatch: py
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
     monkeypatch.setattr("hive.store.opening.PRAGMAS", ("PRAGMA busy_timeout = 1",))
-    with pytest.raises(sqlite3.OperationalError, match="locked"):
+    with pytest.raises(Unusable, match=r"cannot be used now \(database is locked\)"):
         open_database(path, World().random)
     other.close()

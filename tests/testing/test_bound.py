@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import TYPE_CHECKING
 
@@ -46,7 +47,7 @@ def test_a_loop_that_does_not_sleep_is_named() -> None:
     """By its line."""
 
     async def story(_: Simulation) -> None:
-        while True:
+        for _again in itertools.repeat(None):
             await trio.lowlevel.checkpoint()
 
     text = ended(story)

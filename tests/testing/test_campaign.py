@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
+from hive.containers.processes import read_stat
 from hive.testing import Faults
 from hive.testing.campaign import Campaign, Plan, Teller
 from hive.testing.lookup import NoStory
@@ -69,6 +70,18 @@ async def slips(sim):
 async def hopeless(sim):
     raise ValueError("always")
 '''
+
+FORKS = """
+import os, subprocess
+
+child = subprocess.Popen(["sleep", "300"])
+with open("{pids}", "a") as pids:
+    print(child.pid, file=pids)
+
+async def story(sim):
+    if sim.seed == 1:
+        os._exit(3)
+"""
 
 
 @pytest.fixture
@@ -183,6 +196,27 @@ async def test_a_story_that_is_not_there_is_nobodys_failure(tmp_path: Path, text
     with pytest.raises(NoStory, match=why):
         await Campaign(Plan((f"{path}:story",), range(9), jobs=2)).run()
     assert children() == []
+
+
+async def test_what_a_story_has_started_ends_with_the_process_that_told_it(tmp_path: Path) -> None:
+    """Also where that process ended by itself."""
+    path, pids = tmp_path / "forks.py", tmp_path / "pids"
+    path.write_text(FORKS.format(pids=pids))
+    summary = await told(path, "story", range(1, 3), jobs=1)
+    assert summary.all.failed == 1
+    started = [int(pid) for pid in pids.read_text().split()]
+    assert len(started) == 2
+    for _ in range(6_000):  # a signal takes its time to arrive
+        if not any(map(runs, started)):
+            return
+        await trio.sleep(0.01)
+    raise AssertionError(f"still there: {started}")
+
+
+def runs(pid: int) -> bool:
+    """Whether there is such a process, and not only its exit status."""
+    stat = read_stat(pid)
+    return stat is not None and not stat.dead
 
 
 async def test_a_failure_is_made_smaller_and_fails_again(file: Path) -> None:
