@@ -25,7 +25,7 @@ PROGRAMS = {
     "curl": "apt install curl",
     "docker": "apt install docker.io",
     "git": "apt install git",
-    "nix": "install Nix",
+    "nix-shell": "apt install nix-bin",
     "npm": "apt install npm",
     "podman": "apt install podman",
     "systemd-nspawn": "apt install systemd-container",

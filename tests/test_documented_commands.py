@@ -95,6 +95,10 @@ REBUILD = "tests/actors/test_post_rebuild_wake.py"
 SIM = "tests/cli/test_simulating.py::test_"
 KILLED = "tests/cli/test_torturing.py::test_a_hive_is_killed_three_times_and_nothing_is_missing"
 ELSEWHERE: Mapping[str, tuple[str, str]] = {
+    "nix-shell nix/shell.nix": (
+        "tests/nix/test_shell.py::test_it_brings_the_interpreter_the_programs_and_the_libraries",
+        '"nix-shell", ROOT / "nix/shell.nix"',
+    ),
     "pip install 'hive[testing]'": (
         "tests/test_wheel.py::test_the_installed_wheel_runs_the_demo_and_the_examples_outside_the_checkout",
         "hive[testing]",
@@ -162,7 +166,6 @@ ELSEWHERE: Mapping[str, tuple[str, str]] = {
 
 NOWHERE: Mapping[str, str] = {
     "apt install erlang-base": "it changes the machine",
-    "nix-shell nix/shell.nix": "it needs Nix, which builds the environment from the network",
 }
 """Commands that no test can run, and why."""
 
