@@ -32,15 +32,16 @@ class DemoOptions:
     """Whether whoever asks for chaos knows what it does."""
 
 
-def up(options: UpOptions) -> int:
+# Not named as what they call: importing the module `hive.app.demo` makes `demo` of this package the module.
+def run_up(options: UpOptions) -> int:
     """Run, or start in the background, the hive of a directory.  Returns an exit status."""
-    from hive.app.daemon import up as run_up  # noqa: PLC0415 - serving imports half a second of packages
+    from hive.app.daemon import up  # noqa: PLC0415 - serving imports half a second of packages
 
-    return run_up(options)
+    return up(options)
 
 
-def demo(options: DemoOptions) -> int:
+def run_demo(options: DemoOptions) -> int:
     """Run a temporary swarm.  Returns an exit status."""
-    from hive.app.demo import demo as run_demo  # noqa: PLC0415 - as above
+    from hive.app.demo import demo  # noqa: PLC0415 - as above
 
-    return run_demo(options)
+    return demo(options)

@@ -37,14 +37,14 @@ DOWN_SECONDS = 45.0
 
 def up(call: Call) -> int:
     """Run the hive of a directory."""
-    from hive.app import UpOptions, up as run_up  # noqa: PLC0415 - the daemon is heavy
+    from hive.app import UpOptions, run_up  # noqa: PLC0415 - the daemon is heavy
 
     return run_up(UpOptions(place_to_create(call.options.dir), detach=call.options.detach))
 
 
 def demo(call: Call) -> int:
     """Run a temporary swarm."""
-    from hive.app import DemoOptions, demo as run_demo  # noqa: PLC0415 - the daemon is heavy
+    from hive.app import DemoOptions, run_demo  # noqa: PLC0415 - the daemon is heavy
 
     options = call.options
     if options.i_know and options.chaos is None:
