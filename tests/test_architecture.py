@@ -101,6 +101,7 @@ OPENS_NURSERIES = {
     "hive.testing.campaign",
     "hive.testing.driver_contract",
     "hive.testing.mailbox_contract",
+    "hive.testing.model.server",
     "hive.testing.page_world",
     "hive.testing.simulate",
     "hive.testing.store_contract",
