@@ -16,6 +16,7 @@ from hive.testing.model.conversation import (
     ToolResult,
 )
 from hive.testing.model.wire import (
+    JSON_FORMATS,
     Json,
     Wire,
     an_object,
@@ -55,6 +56,7 @@ def read(body: Json) -> Asked:
         tools=tuple(
             Tool(string(an_object(tool.get("function")).get("name"))) for tool in objects(body.get("tools"))
         ),
+        structured=an_object(body.get("response_format")).get("type") in JSON_FORMATS,
     )
 
 

@@ -88,6 +88,9 @@ class Asked:
     key: str = ""
     """The API key's chosen name, else its fingerprint; never the key."""
 
+    structured: bool = False
+    """Whether the answer must be JSON."""
+
     @property
     def user(self) -> str:
         """The newest user text, empty where there is none."""

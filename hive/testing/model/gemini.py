@@ -38,6 +38,7 @@ def read(body: Json) -> Asked:
         system=joined(an_object(body.get("systemInstruction")).get("parts")),
         items=tuple(item for content in objects(body.get("contents")) for item in _items(content)),
         tools=tuple(Tool(string(one.get("name"))) for one in declared),
+        structured=an_object(body.get("generationConfig")).get("responseMimeType") == "application/json",
     )
 
 

@@ -28,6 +28,7 @@ def read(body: Json) -> Asked:
         system=joined(body.get("system")),
         items=tuple(item for message in objects(body.get("messages")) for item in _items(message)),
         tools=tuple(Tool(string(tool.get("name"))) for tool in objects(body.get("tools"))),
+        structured=bool(body.get("output_format") or an_object(body.get("output_config")).get("format")),
     )
 
 

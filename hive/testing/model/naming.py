@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from attrs import evolve
 
 from hive.testing.model.conversation import Asked, Block, Reply, Tool, ToolCall
+from hive.testing.model.wire import decoded, encoded
 
 SHOWN = 20
 """So many offered tools are named to whoever asked for one that is not there."""
@@ -42,7 +43,13 @@ def finished(reply: Reply, asked: Asked, new_id: Callable[[], str]) -> Reply:
         if not isinstance(block, ToolCall):
             return block
         tool = offered(block.name, asked.tools)
-        return evolve(block, name=tool.name, namespace=tool.namespace, id=block.id or f"call_{new_id()}")
+        return ToolCall(
+            name=tool.name,
+            # What cannot be sent is refused here, where its brain can still be told.
+            arguments=decoded(encoded(dict(block.arguments))),
+            id=block.id or f"call_{new_id()}",
+            namespace=tool.namespace,
+        )
 
     blocks = () if reply.error else tuple(named(block) for block in reply.blocks)
     return evolve(

@@ -18,8 +18,10 @@ from hive.testing.model.conversation import (
     ToolResult,
 )
 from hive.testing.model.wire import (
+    JSON_FORMATS,
     Json,
     Wire,
+    an_object,
     decoded,
     encoded,
     joined,
@@ -45,6 +47,7 @@ def read(body: Json) -> Asked:
         system=string(body.get("instructions")),
         items=tuple(item for entry in entries for item in _items(entry)),
         tools=tuple(tool for entry in objects(body.get("tools")) for tool in _tools(entry)),
+        structured=an_object(an_object(body.get("text")).get("format")).get("type") in JSON_FORMATS,
     )
 
 

@@ -30,6 +30,9 @@ from hive.testing.model.conversation import Asked, Failure, Reply, Text, Thinkin
 PLAIN = Reply((Text("ok"),))
 """The answer to whatever is no script."""
 
+NOTHING = Reply((Text("{}"),))
+"""The same where it must be JSON: a client that cannot read an answer asks again and again."""
+
 DONE = Text("done")
 """Said at the end of a script that ends with something else."""
 
@@ -74,7 +77,9 @@ Step = Calls | Say | Think | Use | Stop | Header | Wait | Failure | Hang | Drop
 def scripted(asked: Asked) -> Reply:
     """What the script in the newest user text says next; raises `WrongScriptError`."""
     steps = read_script(newest_mail(asked.user)) if asked.tools else ()
-    return answer(steps, asked.finished) if steps else PLAIN
+    if not steps:
+        return NOTHING if asked.structured else PLAIN
+    return answer(steps, asked.finished)
 
 
 def read_script(text: str) -> tuple[Step, ...]:

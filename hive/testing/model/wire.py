@@ -14,6 +14,9 @@ from hive.testing.model.conversation import Asked, Failure, Reply
 
 Json = Mapping[str, object]
 
+JSON_FORMATS = frozenset({"json_object", "json_schema"})
+"""What OpenAI's APIs call an answer in JSON."""
+
 
 @frozen
 class Wire:

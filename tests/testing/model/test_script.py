@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from hive.agents.prompt import AgentFacts, wake_prompt
 from hive.protocol.commands import TurnBegun, Usage
@@ -105,6 +106,11 @@ def test_a_new_text_begins_a_new_script() -> None:
 def test_what_is_no_script_gets_a_short_answer(request_: Asked) -> None:
     """Side calls without tools, small talk, pictures, and whatever a CLI says by itself."""
     assert scripted(request_) == Reply((Text("ok"),))
+
+
+def test_a_side_call_that_wants_json_gets_json() -> None:
+    """A client that cannot read an answer asks again and again."""
+    assert scripted(evolve(asked("go", tools=()), structured=True)) == Reply((Text("{}"),))
 
 
 @pytest.mark.parametrize(

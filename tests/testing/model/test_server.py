@@ -157,6 +157,13 @@ async def test_what_a_brain_raises_is_answered_with_the_reason(client: httpx2.As
     def broken(_asked: Asked) -> Reply:
         raise LookupError("no such mood")
 
+    def careless(_asked: Asked) -> Reply:
+        return Reply((Text("so"), ToolCall("hive/send", {"to": object()})))
+
+    async with scripted_model(brain=careless) as model:
+        answer = await client.post(f"{model.url}/v1/messages", json=messages("go"))
+    assert answer.status_code == 400
+    assert "not JSON serializable" in answer.json()["error"]["message"]
     async with scripted_model(brain=broken) as model:
         answer = await ask(client, model, "go")
         wrong = await ask(client, model, "!say the brain is not the script's")

@@ -220,6 +220,22 @@ def test_what_makes_no_sense_reads_as_an_empty_conversation(name: str, body: dic
     assert (asked.items, asked.tools, asked.system) == ((), (), "")
 
 
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        ("anthropic", {"output_format": {"type": "json_schema"}}),
+        ("anthropic", {"output_config": {"format": {"type": "json_schema"}}}),
+        ("responses", {"text": {"format": {"type": "json_schema"}}}),
+        ("chat", {"response_format": {"type": "json_object"}}),
+        ("gemini", {"generationConfig": {"responseMimeType": "application/json"}}),
+    ],
+)
+def test_a_request_may_want_its_answer_in_json(name: str, more: dict[str, Any]) -> None:
+    """As side calls do that sort or check something."""
+    assert WIRES[name].read({**ASKED[name], **more}).structured
+    assert not WIRES[name].read(ASKED[name]).structured
+
+
 def test_a_failed_result_is_known_as_one() -> None:
     """Where the wire says so."""
     block = {"type": "tool_result", "tool_use_id": "c", "content": "no", "is_error": True}
