@@ -3,6 +3,7 @@
 Every CLI names the same MCP tool otherwise; scripts say `SERVER/TOOL`.
 """
 
+import re
 from collections.abc import Callable, Sequence
 
 from attrs import evolve
@@ -31,9 +32,15 @@ def offered(name: str, tools: Sequence[Tool]) -> Tool:
 def _is_meant(tool: Tool, server: str, short: str) -> bool:
     if not server:
         return tool.name == short
-    if tool.namespace:
-        return tool.name == short and tool.namespace.strip("_") in {server, f"mcp__{server}"}
-    return tool.name in {f"mcp__{server}__{short}", f"mcp_{server}_{short}", f"{server}_{short}"}
+    server, short, name, namespace = map(_plain, (server, short, tool.name, tool.namespace))
+    if namespace:
+        return name == short and namespace.strip("_") in {server, f"mcp__{server}"}
+    return name in {f"mcp__{server}__{short}", f"mcp_{server}_{short}", f"{server}_{short}"}
+
+
+def _plain(name: str) -> str:
+    """A name as CLIs write it that allow few characters in one."""
+    return re.sub(r"\W", "_", name)
 
 
 def finished(reply: Reply, asked: Asked, new_id: Callable[[], str]) -> Reply:

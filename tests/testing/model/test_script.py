@@ -187,6 +187,8 @@ def test_what_a_cli_puts_in_is_no_user_text(text: str) -> None:
         ("hive/send", Tool("send", "mcp__hive")),
         ("hive/send", Tool("send", "mcp__hive__")),
         ("hive/send", Tool("send", "hive")),
+        ("my-files/read-all", Tool("mcp__my-files__read_all")),
+        ("my-files/read-all", Tool("read-all", "mcp__my_files")),
         ("Bash", Tool("Bash")),
     ],
 )
