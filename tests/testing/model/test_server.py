@@ -145,7 +145,8 @@ async def test_leaving_the_block_ends_a_connection_that_hangs(client: httpx2.Asy
 
     async with trio.open_nursery() as nursery:
         async with scripted_model() as model:
-            nursery.start_soon(listen, model.url)
+            url = model.url
+            nursery.start_soon(listen, url)
             received = b""
             while b"half" not in received:
                 received += await heard.receive()
