@@ -83,7 +83,7 @@ OPENS_NURSERIES = {
     "hive.actors._core.hive",
     "hive.actors._core.supervisor",
     "hive.actors.turn",
-    "hive.agents.scripted",
+    "hive.agents.beside",
     "hive.agents.shell",
     "hive.app.compose",
     "hive.app.daemon",
@@ -114,7 +114,7 @@ OPENS_NURSERIES = {
 # The files that may be deaf to cancellation without a deadline: something else bounds it.
 SHIELDS_WITHOUT_DEADLINE = {
     "hive.actors._core.supervisor",
-    "hive.agents.shell",
+    "hive.agents.gated",
     "hive.asgi",
     "hive.containers.subprocess",
 }
