@@ -84,6 +84,7 @@ OPENS_NURSERIES = {
     "hive.actors._core.supervisor",
     "hive.actors.turn",
     "hive.agents.beside",
+    "hive.agents.cli.process",
     "hive.agents.shell",
     "hive.app.compose",
     "hive.app.daemon",

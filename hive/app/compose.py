@@ -6,7 +6,9 @@ serves them; what earlier boots left running is dead before the first message is
 
 import os
 import secrets
+import shutil
 import time
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from functools import partial
@@ -26,8 +28,10 @@ from hive.actors.records import Records, begin_boot
 from hive.actors.sites import Sites
 from hive.actors.tree import core_specs
 from hive.actors.turn import Parts
+from hive.agents.cli.process import BoxClis
+from hive.agents.gated import Starter
 from hive.agents.http_tools import http_tools
-from hive.agents.registry import BackendParts, check_settings, make_backend
+from hive.agents.registry import BackendParts, CliParts, check_settings, make_backend
 from hive.agents.shell import BoxShell
 from hive.agents.tokens import Sessions
 from hive.app.chronicle import Chronicle
@@ -145,8 +149,16 @@ def _chaos(store: SqliteStore, hive: Hive, boxes: Boxes, sites: Sites) -> Chaos:
 def _turn_parts(
     config: Config, listeners: Listeners, store: SqliteStore, boxes: Boxes, driver: SubprocessDriver
 ) -> Parts:
-    shell = BoxShell(driver, Records(store), new_secret)
-    backend = BackendParts(http_tools(listeners.endpoint, new_secret), shell, time.time)
+    records = Records(store)
+    shell = BoxShell(driver, records, new_secret)
+    clis = CliParts(
+        start=BoxClis(Starter(driver, records, new_secret)).start,
+        url_of=listeners.endpoint,
+        credentials=lambda _agent: {},
+        new_id=lambda: str(uuid.uuid4()),
+        program=lambda name: shutil.which(name) or name,
+    )
+    backend = BackendParts(http_tools(listeners.endpoint, new_secret), shell, time.time, clis=clis)
     return Parts(
         store=store,
         hints=store.hints,
