@@ -9,7 +9,7 @@ import secrets
 import shutil
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from functools import partial
 from typing import cast
@@ -71,6 +71,11 @@ LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 def new_secret() -> str:
     """256 bits nobody can guess, safe in addresses and headers."""
     return secrets.token_urlsafe(32)
+
+
+def credentials(_agent: str) -> Mapping[str, str]:
+    """The environment by which an agent's CLI is logged in: none yet, so it says that it is not."""
+    return {}
 
 
 def check_exposure(config: Config) -> None:
@@ -154,7 +159,7 @@ def _turn_parts(
     clis = CliParts(
         start=BoxClis(Starter(driver, records, new_secret)).start,
         url_of=listeners.endpoint,
-        credentials=lambda _agent: {},
+        credentials=credentials,
         new_id=lambda: str(uuid.uuid4()),
         program=lambda name: shutil.which(name) or name,
     )

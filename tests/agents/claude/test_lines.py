@@ -254,3 +254,16 @@ def test_lines_of_no_known_type_or_shape_are_skipped() -> None:
         {"type": "command_lifecycle", "command_uuid": "not ours", "state": "started"},
     ]
     assert events_of(odd) == []
+
+
+def test_mail_that_came_too_late_has_a_turn_and_a_result_of_its_own() -> None:
+    """In the same process, and without having been asked for."""
+    reading = Reading({PROMPT: (3, 4), FOLDED: (5,)})
+    events = [event for line in recorded("late") for event in reading.read(line)]
+    told = [event for event in events if isinstance(event, PromptAccepted | Result)]
+    assert told == [
+        PromptAccepted((3, 4)),
+        Result("done", usage=Usage(36, 14, COST)),
+        PromptAccepted((5,)),
+        Result("and that too", usage=Usage(18, 7, COST / 2)),
+    ]
