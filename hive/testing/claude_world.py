@@ -100,6 +100,7 @@ class FakeCli:
     _session: str
     _connected: bool
     _forgets: bool
+    _all_heard: list[JsonObject]
     status: int | None = field(default=None, init=False)
     complaint: str = field(default="", init=False)
     _said: trio.MemorySendChannel[JsonObject] = field(init=False)
@@ -121,6 +122,7 @@ class FakeCli:
 
     def say(self, line: Mapping[str, object]) -> None:
         """See `Cli`."""
+        self._all_heard.append(dict(line))
         self._said.send_nowait(dict(line))
 
     async def hang_up(self) -> None:
@@ -224,6 +226,9 @@ class FakeClis:
     """The sessions they know."""
 
     started: list[tuple[str, ...]] = field(factory=list, init=False)
+    heard: list[JsonObject] = field(factory=list, init=False)
+    """Everything said to them."""
+
     running: int = field(default=0, init=False)
 
     @asynccontextmanager
@@ -234,7 +239,7 @@ class FakeClis:
         await trio.lowlevel.checkpoint()
         self.started.append(tuple(argv))
         *_, flag, session = argv
-        cli = FakeCli(session, self.connected, self.forgets)
+        cli = FakeCli(session, self.connected, self.forgets, self.heard)
         self.running += 1
         try:
             async with beside(cli.run):

@@ -114,6 +114,20 @@ def test_mail_that_is_never_taken_keeps_no_turn() -> None:
     events = turn(world, Behaviour.WORK, world.prompt(Behaviour.WORK, 4), at=Said)
     assert PromptAccepted((4,)) not in events
     assert the_result(events).error is None
+    assert world.clis.heard[-1] == words.interrupt()
+
+
+def test_a_turn_cancelled_before_its_prompt_is_through_shows_nothing() -> None:
+    """There is nothing to interrupt yet: the CLI is not even given it."""
+    world = ClaudeWorld()
+
+    async def story(_sim: object) -> list[TurnEvent]:
+        async with one_turn(world, world.prompt(Behaviour.WORK, 3)) as run:
+            await run.cancel()
+            return [event async for event in run]
+
+    assert simulate(story, 0) == [Result(error=ErrorClass.CANCELLED, detail="asked to stop")]
+    assert [line["type"] for line in world.clis.heard] == ["control_request"]
 
 
 def test_a_turn_without_tools_lets_the_model_do_nothing() -> None:

@@ -171,6 +171,17 @@ async def test_a_turn_that_is_not_ended_well_has_one_result(
     assert len(result.detail) < COMPLAINT_BYTES
 
 
+async def test_of_what_it_complains_the_end_is_kept(place: Place) -> None:
+    """And no more, however much it is."""
+    argv = ("sh", "-c", "head -c 1000000 /dev/zero | tr '\\0' x >&2; echo it hurts >&2")
+    with trio.fail_after(LIMIT_SECONDS):
+        async with place.backend("well").start(place.box, argv, {}) as cli:
+            assert [heard async for heard in cli] == []
+            assert cli.status == 0
+            assert cli.complaint.endswith("it hurts")
+            assert len(cli.complaint) == COMPLAINT_BYTES - 1
+
+
 async def test_of_two_results_the_first_counts(place: Place) -> None:
     """The turn is over with it."""
     assert the_result(await turn(place, "twice")) == Result("done")
@@ -182,6 +193,8 @@ async def test_what_stays_after_the_result_is_ended(
 ) -> None:
     """The CLI itself, after a while, and whatever it left behind."""
     monkeypatch.setattr("hive.agents.cli.process.LEAVE_SECONDS", 0.5)
+    # What holds the CLI's output open is killed, not waited for.
+    monkeypatch.setattr("hive.agents.cli.process.DRAIN_SECONDS", 10 * LIMIT_SECONDS)
     assert the_result(await turn(place, how)) == Result("done")
 
 
