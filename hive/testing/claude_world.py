@@ -98,9 +98,7 @@ class FakeCli:
     """A CLI that is a task."""
 
     _session: str
-    _connected: bool
-    _forgets: bool
-    _all_heard: list[JsonObject]
+    _all: "FakeClis"
     status: int | None = field(default=None, init=False)
     complaint: str = field(default="", init=False)
     _said: trio.MemorySendChannel[JsonObject] = field(init=False)
@@ -122,7 +120,7 @@ class FakeCli:
 
     def say(self, line: Mapping[str, object]) -> None:
         """See `Cli`."""
-        self._all_heard.append(dict(line))
+        self._all.heard.append(dict(line))
         self._said.send_nowait(dict(line))
 
     async def hang_up(self) -> None:
@@ -158,14 +156,16 @@ class FakeCli:
     def _take(self, line: JsonObject) -> None:
         match line:
             case {"type": "control_request", "request_id": number, "request": {"subtype": subtype}}:
-                answer = {"subtype": "success", "request_id": number, "response": {}}
+                answer = {"subtype": "success", "request_id": number, "error": self._all.unwilling}
+                if self._all.unwilling:
+                    answer["subtype"] = "error"
                 self._write({"type": "control_response", "response": answer})
                 if subtype == "interrupt" and self._running is not None:
                     self._waiting.clear()
                     self._step(result("", **ABORTED))
             case {"type": "user"} if self._running is None:
                 self._begin(line)
-            case {"type": "user"} if not self._forgets:
+            case {"type": "user"} if not self._all.forgets:
                 self._waiting.append(line)
 
     def refuse(self, complaint: str, status: int = 1) -> None:
@@ -179,7 +179,9 @@ class FakeCli:
         self._running = str(line["uuid"])
         self._write(lifecycle(self._running, "queued"))
         self._write(lifecycle(self._running, "started"))
-        self._write(init(self._session, connected=self._connected))
+        self._write(init(self._session, connected=self._all.connected))
+        for ask in self._all.asks:
+            self._write(ask)
         message = line["message"]
         assert isinstance(message, dict)
         self._steps.extend(PLAYS[message["content"]])
@@ -219,6 +221,12 @@ class FakeClis:
     forgets: bool = False
     """Whether they lose mail that comes during a turn."""
 
+    unwilling: str = ""
+    """Why they answer no request, if they do not."""
+
+    asks: Sequence[JsonObject] = ()
+    """What they ask for at the beginning of a turn."""
+
     missing: bool = False
     """Whether there is no such program."""
 
@@ -239,7 +247,7 @@ class FakeClis:
         await trio.lowlevel.checkpoint()
         self.started.append(tuple(argv))
         *_, flag, session = argv
-        cli = FakeCli(session, self.connected, self.forgets, self.heard)
+        cli = FakeCli(session, self)
         self.running += 1
         try:
             async with beside(cli.run):
@@ -258,6 +266,7 @@ class KeptSession:
     """A `Memory` in memory."""
 
     kept: str | None = None
+    broken: bool = False
 
     def session(self) -> str | None:
         """See `Memory`."""
@@ -265,6 +274,8 @@ class KeptSession:
 
     def keep(self, session: str) -> None:
         """See `Memory`."""
+        if self.broken:
+            raise OSError("the disk is full")
         self.kept = session
 
 

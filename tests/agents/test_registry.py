@@ -52,6 +52,13 @@ def test_an_unknown_backend_lists_the_known_ones() -> None:
         check_settings(Settings(backend="claud"))
 
 
+def test_a_hive_that_runs_no_clis_says_so() -> None:
+    """As one that is simulated does."""
+    without = BackendParts(FakeTools().open, FakeShell(), trio.current_time)
+    with pytest.raises(Conflict, match=r"runs no agent's CLI"):
+        make_backend("claude", without)
+
+
 def test_settings_are_checked_before_an_agent_is_spawned() -> None:
     """Rules matter to scripts alone."""
     check_settings(Settings())

@@ -56,6 +56,7 @@ class Conversation:
     reading: Reading = field(factory=Reading, init=False)
     _before: Result | None = field(default=None, init=False)
     _begun: bool = field(default=False, init=False)
+    _takes_mail: bool = field(default=False, init=False)
     _listening: trio.CancelScope = field(factory=trio.CancelScope, init=False)
 
     async def hold(self, first: JsonObject, prompt: Prompt) -> None:
@@ -68,6 +69,7 @@ class Conversation:
                         await self._ways.emit(heard)
                     elif await self._hear(heard, prompt):
                         break
+        self._takes_mail = False
         if self.result is None and not self._begun:
             return
         if self.reading.ours:
@@ -75,8 +77,8 @@ class Conversation:
         await self._cli.hang_up()
 
     def show(self, prompt: Prompt) -> None:
-        """Write mail to it, unless it is too late."""
-        if self.result is None:
+        """Write mail to it, unless it is too soon or too late."""
+        if self._takes_mail:
             uuid = self._ways.new_id()
             self.reading.ours[uuid] = prompt.messages
             self._cli.say(words.user(uuid, prompt.text))
@@ -104,7 +106,7 @@ class Conversation:
             detail = f"it would not begin: {answer.get('error')}"[:DETAIL_CHARACTERS]
             self.result = Result(error=ErrorClass.PROTOCOL, detail=detail)
             return True
-        self._begun = True
+        self._begun = self._takes_mail = True
         self.show(prompt)
         return False
 
@@ -117,13 +119,13 @@ class Conversation:
         return not event.tools_ok
 
     def _end(self, result: Result) -> bool:
-        self.result = _after(self._before, result)
+        self.result, self._takes_mail = _after(self._before, result), False
         self._listening.deadline = trio.current_time() + LATE_SECONDS
         return result.error is not None or not self.reading.ours
 
     def _go_on(self, before: Result) -> None:
         """It has begun another turn, with mail that was too late for the one before."""
-        self._before, self.result = before, None
+        self._before, self.result, self._takes_mail = before, None, True
         self._listening.deadline = float("inf")
 
     async def _stop_when_asked(self) -> None:

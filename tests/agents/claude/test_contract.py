@@ -4,10 +4,12 @@ import json
 from collections.abc import Sequence
 
 import pytest
+import trio
 from attrs import evolve
 
 from hive.agents.backend import Prompt
 from hive.agents.cli import claude_words as words
+from hive.agents.cli.json_lines import JsonObject
 from hive.agents.events import ErrorClass, Noted, PromptAccepted, Result, Said, ToolCalled, TurnEvent
 from hive.protocol.commands import Settings, Usage
 from hive.testing.backend_world import Behaviour, one_turn, the_result
@@ -117,6 +119,27 @@ def test_mail_that_is_never_taken_keeps_no_turn() -> None:
     assert world.clis.heard[-1] == words.interrupt()
 
 
+@pytest.mark.parametrize("behaviour", [Behaviour.WORK, Behaviour.CRASH])
+def test_mail_folded_in_when_there_is_no_turn_for_it_is_not_said(behaviour: Behaviour) -> None:
+    """Neither before the prompt is through nor after the end, whatever the end was."""
+    world = ClaudeWorld()
+
+    async def story(_sim: object) -> None:
+        async with one_turn(world, world.prompt(behaviour, 3)) as run:
+            async for _ in run:
+                pass
+            await run.fold_in(world.prompt(Behaviour.WORK, 4))
+        async with one_turn(world, world.prompt(behaviour, 3)) as run:
+            while len(world.clis.started) == 1:
+                await trio.lowlevel.checkpoint()
+            await run.fold_in(world.prompt(Behaviour.WORK, 4))
+            async for _ in run:
+                pass
+
+    simulate(story, 0)
+    assert len([line for line in world.clis.heard if line["type"] == "user"]) == 2
+
+
 def test_a_turn_cancelled_before_its_prompt_is_through_shows_nothing() -> None:
     """There is nothing to interrupt yet: the CLI is not even given it."""
     world = ClaudeWorld()
@@ -151,6 +174,33 @@ def test_a_program_that_is_not_there_is_no_start() -> None:
     result = the_result(turn(world, Behaviour.WORK))
     assert result.error is ErrorClass.NO_START
     assert "npm install" in result.detail
+
+
+def test_a_cli_that_will_not_begin_is_not_given_the_prompt() -> None:
+    """It speaks another protocol than ours, and has said so."""
+    world = ClaudeWorld()
+    world.clis.unwilling = "unknown request"
+    detail = "it would not begin: unknown request"
+    assert turn(world, Behaviour.WORK) == [Result(error=ErrorClass.PROTOCOL, detail=detail)]
+    assert [line["type"] for line in world.clis.heard] == ["control_request"]
+
+
+def test_what_the_cli_asks_is_answered() -> None:
+    """With a refusal, since it would wait for ever."""
+    world = ClaudeWorld()
+    ask: JsonObject = {"type": "control_request", "request_id": "9", "request": {"subtype": "can_use_tool"}}
+    world.clis.asks = (ask,)
+    assert the_result(turn(world, Behaviour.WORK)).error is None
+    assert words.refusal("9") in world.clis.heard
+
+
+def test_a_session_that_cannot_be_kept_is_told() -> None:
+    """The turn goes on; the next one will have forgotten it."""
+    world = ClaudeWorld()
+    world.memory.broken = True
+    events = turn(world, Behaviour.WORK)
+    assert Noted("session", "it will be forgotten: the disk is full") in events
+    assert the_result(events).error is None
 
 
 def test_the_token_is_told_in_the_first_line_alone() -> None:
