@@ -15,6 +15,7 @@ MODULES = (
     "hive.actors",
     "hive.testing",
     "hive.testing.contracts",
+    "hive.testing.model",
     "hive.agents.backend",
     "hive.agents.events",
     "hive.agents.tools",

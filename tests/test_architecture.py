@@ -83,7 +83,8 @@ OPENS_NURSERIES = {
     "hive.actors._core.hive",
     "hive.actors._core.supervisor",
     "hive.actors.turn",
-    "hive.agents.scripted",
+    "hive.agents.beside",
+    "hive.agents.cli.process",
     "hive.agents.shell",
     "hive.app.compose",
     "hive.app.daemon",
@@ -101,6 +102,7 @@ OPENS_NURSERIES = {
     "hive.testing.campaign",
     "hive.testing.driver_contract",
     "hive.testing.mailbox_contract",
+    "hive.testing.model.server",
     "hive.testing.page_world",
     "hive.testing.simulate",
     "hive.testing.store_contract",
@@ -113,7 +115,7 @@ OPENS_NURSERIES = {
 # The files that may be deaf to cancellation without a deadline: something else bounds it.
 SHIELDS_WITHOUT_DEADLINE = {
     "hive.actors._core.supervisor",
-    "hive.agents.shell",
+    "hive.agents.gated",
     "hive.asgi",
     "hive.containers.subprocess",
 }

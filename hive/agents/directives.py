@@ -16,6 +16,7 @@ So a body that is too long to come whole with its message, and comes as an attac
 
 import math
 from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 import orjson
 
@@ -36,6 +37,8 @@ from hive.agents.steps import (
     Wrong,
 )
 from hive.protocol.commands import Usage
+
+T = TypeVar("T")
 
 SERVER = "hive/"
 EXAMPLE = '!call hive/send {"to": "iris", "body": "hello"}'
@@ -64,13 +67,18 @@ def directives(body: str, *, allow_shell: bool) -> tuple[Step, ...] | Wrong:
 
 
 def _read(line: str, *, allow_shell: bool) -> Step:
-    word, _, rest = line[1:].partition(" ")
-    reader = READERS.get(word)
-    if reader is None:
-        known = ", ".join(f"!{name}" for name in READERS)
-        raise UnreadableError(f"'!{word[:40]}' is not a directive; there are {known}.")
-    if reader is _shell and not allow_shell:
+    if line.split(" ", 1)[0] == "!sh" and not allow_shell:
         raise UnreadableError("!sh is not allowed to this agent; spawn it with --allow-shell.")
+    return read_line(line, READERS)
+
+
+def read_line(line: str, readers: Mapping[str, Callable[[str], T]]) -> T:
+    """One directive, read by the reader of its word; raises `UnreadableError`."""
+    word, _, rest = line[1:].partition(" ")
+    reader = readers.get(word)
+    if reader is None:
+        known = ", ".join(f"!{name}" for name in readers)
+        raise UnreadableError(f"'!{word[:40]}' is not a directive; there are {known}.")
     try:
         return reader(rest.strip())
     except UnreadableError as error:
@@ -81,6 +89,11 @@ def _call(rest: str) -> Step:
     name, _, written = rest.partition(" ")
     if not name.startswith(SERVER) or name == SERVER:
         raise UnreadableError(f"name a tool as hive/TOOL, as in: {EXAMPLE}")
+    return Call(name.removeprefix(SERVER), json_object(written))
+
+
+def json_object(written: str) -> dict[str, object]:
+    """The arguments of a call, none where nothing is written; raises `UnreadableError`."""
     try:
         arguments = orjson.loads(written or "{}")
         orjson.dumps(arguments)  # what is nested deeper than can be sent would break the turn
@@ -88,20 +101,21 @@ def _call(rest: str) -> Step:
         raise UnreadableError(f"its arguments are not JSON on one line ({error})") from error
     if not isinstance(arguments, dict):
         raise UnreadableError(f"its arguments must be one JSON object, as in: {EXAMPLE}")
-    return Call(name.removeprefix(SERVER), arguments)
+    return arguments
 
 
 def _shell(rest: str) -> Step:
-    return Shell(_something(rest, "give a command"))
+    return Shell(something(rest, "give a command"))
 
 
-def _wait(rest: str) -> Step:
+def wait(rest: str) -> Wait:
+    """So many seconds."""
     return Wait(_number(rest, "give the seconds to wait"))
 
 
 def _error(rest: str) -> Step:
     known = ", ".join(sorted(ErrorClass))
-    word, _, text = _something(rest, f"give a class: {known}").partition(" ")
+    word, _, text = something(rest, f"give a class: {known}").partition(" ")
     if word not in frozenset(ErrorClass):
         raise UnreadableError(f"{word[:40]!r} is no class of error; there are {known}")
     after = None
@@ -111,7 +125,8 @@ def _error(rest: str) -> Step:
     return Fail(ErrorClass(word), text, after)
 
 
-def _usage(rest: str) -> Step:
+def usage(rest: str) -> Use:
+    """Tokens in and out, and perhaps dollars."""
     match rest.split():
         case [tokens_in, tokens_out]:
             cost = "0"
@@ -138,14 +153,17 @@ def _number(text: str, otherwise: str) -> float:
     return number
 
 
-def _something(text: str, otherwise: str) -> str:
+def something(text: str, otherwise: str) -> str:
+    """The text, which must not be empty; raises `UnreadableError` with what to do otherwise."""
     if not text:
         raise UnreadableError(otherwise)
     return text
 
 
-def _alone(step: Step) -> Callable[[str], Step]:
-    def read(rest: str) -> Step:
+def alone(step: T) -> Callable[[str], T]:
+    """A reader of a directive to which nothing is added."""
+
+    def read(rest: str) -> T:
         if rest:
             raise UnreadableError(f"it stands alone, without {rest[:40]!r}")
         return step
@@ -159,10 +177,10 @@ READERS: Mapping[str, Callable[[str], Step]] = {
     "say": Say,
     "think": Think,
     "note": Note,
-    "wait": _wait,
-    "usage": _usage,
+    "wait": wait,
+    "usage": usage,
     "error": _error,
-    "crash": _alone(Crash()),
-    "hang": _alone(Hang()),
-    "ignore-fold-in": _alone(IgnoreFoldIn()),
+    "crash": alone(Crash()),
+    "hang": alone(Hang()),
+    "ignore-fold-in": alone(IgnoreFoldIn()),
 }

@@ -5,13 +5,35 @@ from collections.abc import Callable, Mapping
 from attrs import frozen
 
 from hive.agents.backend import Backend
+from hive.agents.cli.claude import ClaudeBackend
+from hive.agents.cli.memory import SessionFile
+from hive.agents.cli.process import StartCli
 from hive.agents.external import ExternalBackend
 from hive.agents.rules import table
 from hive.agents.scripted import RULES, ScriptedBackend, at_once
 from hive.agents.shell import RunsCommands
 from hive.agents.tools import OpenTools
+from hive.containers.port import Box
 from hive.protocol.commands import Settings
-from hive.protocol.errors import Malformed
+from hive.protocol.errors import Conflict, Malformed
+
+
+@frozen
+class CliParts:
+    """What backends that drive somebody else's CLI are made of."""
+
+    start: StartCli
+    url_of: Callable[[str], str]
+    """Where an agent's endpoint is."""
+
+    credentials: Callable[[str], Mapping[str, str]]
+    """Environment by which an agent's CLI is logged in."""
+
+    new_id: Callable[[], str]
+    """Makes a UUID."""
+
+    program: Callable[[str], str]
+    """The path of a program, or its bare name where it is nowhere to be found."""
 
 
 @frozen
@@ -22,6 +44,8 @@ class BackendParts:
     shell: RunsCommands
     wall: Callable[[], float]
     pace: Callable[[], float] = at_once
+    clis: CliParts | None = None
+    """None where none can be run."""
 
 
 def _scripted(parts: BackendParts) -> Backend:
@@ -32,7 +56,29 @@ def _external(_parts: BackendParts) -> Backend:
     return ExternalBackend()
 
 
-BACKENDS: Mapping[str, Callable[[BackendParts], Backend]] = {"scripted": _scripted, "external": _external}
+def _claude(parts: BackendParts) -> Backend:
+    clis = parts.clis
+    if clis is None:
+        raise Conflict("this hive runs no agent's CLI.")
+    return ClaudeBackend(
+        start=clis.start,
+        url_of=clis.url_of,
+        credentials=clis.credentials,
+        new_id=clis.new_id,
+        memory_of=lambda box: _session_file(box, "claude"),
+        program=(clis.program("claude"),),
+    )
+
+
+def _session_file(box: Box, backend: str) -> SessionFile:
+    return SessionFile(box.state_dir / f".{backend}-session")
+
+
+BACKENDS: Mapping[str, Callable[[BackendParts], Backend]] = {
+    "claude": _claude,
+    "external": _external,
+    "scripted": _scripted,
+}
 
 
 def make_backend(name: str, parts: BackendParts) -> Backend:

@@ -5,7 +5,7 @@ block ends everything it started.
 """
 
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import assert_never
 
@@ -13,6 +13,7 @@ import trio
 from attrs import define, evolve, field, frozen
 
 from hive.agents.backend import Capabilities, Prompt, SessionSpec
+from hive.agents.beside import beside
 from hive.agents.demo_rules import MANAGER, SURVEYOR
 from hive.agents.events import (
     ErrorClass,
@@ -102,21 +103,6 @@ class ScriptedSession:
         run = ScriptedTurn(self.backend, self.spec, prompt)
         async with beside(run.perform):
             yield run
-
-
-@asynccontextmanager
-async def beside(task: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
-    """Run `task` beside the block, until the block is left.  The block's own error comes out as it is."""
-    trouble = None
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(task)
-        try:
-            yield
-        except Exception as error:  # noqa: BLE001 - raised again below, outside the nursery that would wrap it
-            trouble = error
-        nursery.cancel_scope.cancel(reason="the turn's block was left")
-    if trouble is not None:
-        raise trouble
 
 
 @define(eq=False)

@@ -4,15 +4,14 @@ The rule kept here: the process waits at a gate until its pid is on record; when
 however it ended, everything it started is dead before anybody goes on.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
 from typing import Protocol
 
 import trio
 from attrs import define, field, frozen
 
+from hive.agents.gated import Processes, Starter
 from hive.containers.port import Box, Driver
-from hive.containers.processes import Identity, Stat, everything, family, kill_all, marked, read_stat
 
 OUTPUT_BYTES = 32 * 1024
 """How much of a command's output is kept; the rest is counted."""
@@ -20,27 +19,8 @@ OUTPUT_BYTES = 32 * 1024
 DRAIN_SECONDS = 1.0
 """How long the pipes of a command that has ended may take to run dry."""
 
-FIRST_LOOK_SECONDS = 0.01
-LOOK_SECONDS = 1.0
-"""How soon, and at the latest how often, we look what a running command has started."""
-
-MARK = "HIVE_COMMAND"
-"""Environment variable that everything a command starts inherits, by which it is found again."""
-
 # Nothing runs before hive has written the process down: if hive dies first, the gate's input ends instead.
 GATE = ("/bin/sh", "-c", 'read -r go && exec /bin/sh -c "$0" < /dev/null')
-
-
-class Processes(Protocol):
-    """Where running processes are on record, for whoever must clean up after a crash of hive."""
-
-    async def record(self, agent: str, process: Identity) -> None:
-        """Return once the record is committed."""
-        ...
-
-    def forget(self, agent: str, process: Identity) -> None:
-        """The process and all it started are gone."""
-        ...
 
 
 @frozen
@@ -74,75 +54,21 @@ class BoxShell:
     async def run(self, box: Box, command: str) -> ShellAnswer:
         """See `RunsCommands`."""
         output = _Output()
-        async with self._started(box, command) as running, trio.open_nursery() as beside:
+        starter = Starter(self.driver, self.processes, self.new_mark)
+        async with starter.started(box.agent, (*GATE, command), {}) as running, trio.open_nursery() as beside:
             beside.start_soon(running.look_around)
             async with trio.open_nursery() as readers:
                 readers.start_soon(output.read, running.process.stdout)
                 readers.start_soon(output.read, running.process.stderr)
                 await running.open_gate()
+                assert running.process.stdin is not None, "drivers make pipes for all three streams"
+                await running.process.stdin.aclose()
                 status = await running.process.wait()
                 # What it left in the background would hold the pipes open.
                 await running.kill()
                 readers.cancel_scope.deadline = trio.current_time() + DRAIN_SECONDS
             beside.cancel_scope.cancel(reason="the command has ended")
         return ShellAnswer(output.text(), status)
-
-    @asynccontextmanager
-    async def _started(self, box: Box, command: str) -> AsyncIterator["_Running"]:
-        mark = self.new_mark()
-        process = await self.driver.run(box.agent, (*GATE, command), environment={MARK: mark})
-        stat = read_stat(process.pid)
-        assert stat is not None, "its parent has not reaped it yet"
-        running = _Running(process, stat.identity, f"{MARK}={mark}")
-        try:
-            await self.processes.record(box.agent, running.identity)
-            yield running
-        finally:
-            # Bounded by DEATH_SECONDS; what outlives even that stays on record for the next boot.
-            with trio.CancelScope(shield=True):
-                await running.kill()
-            self.processes.forget(box.agent, running.identity)
-
-
-@define(eq=False)
-class _Running:
-    """One command on its way."""
-
-    process: trio.Process
-    identity: Identity
-    mark: str
-    _known: set[Identity] = field(factory=set, init=False)
-    _dead: bool = field(default=False, init=False)
-
-    async def open_gate(self) -> None:
-        assert self.process.stdin is not None, "drivers make pipes for all three streams"
-        with suppress(trio.BrokenResourceError):  # killed at the gate
-            await self.process.stdin.send_all(b"go\n")
-        await self.process.stdin.aclose()
-
-    async def kill(self) -> None:
-        """Kill the command and all it started, and wait for their death."""
-        if self._dead:
-            return
-        await kill_all(self._everything)
-        await self.process.wait()
-        self._dead = True
-
-    async def look_around(self) -> None:
-        """Note what the command starts for as long as it can be told by its parents.
-
-        A process can leave its parent, its session and its environment behind, but not all at once.
-        """
-        pause = FIRST_LOOK_SECONDS
-        while True:
-            await trio.sleep(pause)
-            self._known |= self._everything(everything())
-            pause = min(2 * pause, LOOK_SECONDS)
-
-    def _everything(self, stats: Mapping[int, Stat]) -> set[Identity]:
-        # What is older cannot be ours; looking into every environment of a busy machine would take long.
-        recent = {pid: one for pid, one in stats.items() if one.identity.started >= self.identity.started}
-        return family({self.identity, *self._known}, recent) | marked(self.mark, recent)
 
 
 @define(eq=False)

@@ -6,8 +6,10 @@ serves them; what earlier boots left running is dead before the first message is
 
 import os
 import secrets
+import shutil
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from functools import partial
 from typing import cast
@@ -26,8 +28,10 @@ from hive.actors.records import Records, begin_boot
 from hive.actors.sites import Sites
 from hive.actors.tree import core_specs
 from hive.actors.turn import Parts
+from hive.agents.cli.process import BoxClis
+from hive.agents.gated import Starter
 from hive.agents.http_tools import http_tools
-from hive.agents.registry import BackendParts, check_settings, make_backend
+from hive.agents.registry import BackendParts, CliParts, check_settings, make_backend
 from hive.agents.shell import BoxShell
 from hive.agents.tokens import Sessions
 from hive.app.chronicle import Chronicle
@@ -67,6 +71,11 @@ LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 def new_secret() -> str:
     """256 bits nobody can guess, safe in addresses and headers."""
     return secrets.token_urlsafe(32)
+
+
+def credentials(_agent: str) -> Mapping[str, str]:
+    """The environment by which an agent's CLI is logged in: none yet, so it says that it is not."""
+    return {}
 
 
 def check_exposure(config: Config) -> None:
@@ -145,8 +154,16 @@ def _chaos(store: SqliteStore, hive: Hive, boxes: Boxes, sites: Sites) -> Chaos:
 def _turn_parts(
     config: Config, listeners: Listeners, store: SqliteStore, boxes: Boxes, driver: SubprocessDriver
 ) -> Parts:
-    shell = BoxShell(driver, Records(store), new_secret)
-    backend = BackendParts(http_tools(listeners.endpoint, new_secret), shell, time.time)
+    records = Records(store)
+    shell = BoxShell(driver, records, new_secret)
+    clis = CliParts(
+        start=BoxClis(Starter(driver, records, new_secret)).start,
+        url_of=listeners.endpoint,
+        credentials=credentials,
+        new_id=lambda: str(uuid.uuid4()),
+        program=lambda name: shutil.which(name) or name,
+    )
+    backend = BackendParts(http_tools(listeners.endpoint, new_secret), shell, time.time, clis=clis)
     return Parts(
         store=store,
         hints=store.hints,

@@ -163,18 +163,31 @@ async def search(find: Find) -> set[Identity]:
 async def kill_all(find: Find) -> set[Identity]:
     """Kill whatever `find` finds, again and again, until it finds nothing; return what it killed.
 
-    A process can fork while we look, hence the repetition.  Raises `trio.TooSlowError` where something
+    Raises `trio.TooSlowError` where something
     survives for `DEATH_SECONDS`; cancelled, it may leave processes alive: call it again.
     """
     killed: set[Identity] = set()
     with trio.fail_after(DEATH_SECONDS):
-        while found := await search(find):
+        while found := await _stopped(find):
             for identity in found:
                 send_signal(identity, signal.SIGKILL)
             killed |= found
             for identity in found:
                 await gone(identity)
     return killed
+
+
+async def _stopped(find: Find) -> set[Identity]:
+    """What `find` finds, once all of it has been stopped.
+
+    A process can fork while we look; killed then, it would leave a child that nothing can be told of.
+    """
+    found: set[Identity] = set()
+    while new := await search(find) - found:
+        for identity in new:
+            send_signal(identity, signal.SIGSTOP)
+        found |= new
+    return found
 
 
 async def kill_leftovers(leftovers: Iterable[Identity]) -> set[Identity]:

@@ -7,7 +7,7 @@ done by the command line itself (`local`).  What the page may ask for is in `hiv
 from hive.protocol.grammar import Argument, Verb
 from hive.protocol.parking import RESUMABLE
 
-BACKENDS = ("scripted", "external")
+BACKENDS = ("scripted", "claude", "external")
 CHAOS_KINDS = ("hints", "actor", "box", "commit", "provider", "request")
 RULES = ("plain", "demo-manager", "demo-surveyor")
 
@@ -167,7 +167,7 @@ VERBS: tuple[Verb, ...] = (
             _switch("manager", "make it the manager"),
             _option("purpose", "what it is for, shown to it and to others"),
             Argument("rules", "rule table of a scripted agent", option=True, required=False, choices=RULES),
-            _switch("allow-shell", "let a scripted agent obey !sh"),
+            _switch("allow-shell", "let it run commands: by !sh in a script, by the shell of an agent's CLI"),
             Argument(
                 "directives-from", "senders a scripted agent obeys", option=True, required=False, many=True
             ),
@@ -175,6 +175,7 @@ VERBS: tuple[Verb, ...] = (
         wire="agent.spawn",
         details=(
             "A scripted agent obeys lines that begin with ! from the senders named, and otherwise its rules. "
+            "A claude agent is run with Claude Code. "
             "An external agent is a client of yours that connects to its endpoint: hive endpoint NAME."
         ),
     ),

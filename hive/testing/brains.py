@@ -15,6 +15,7 @@ import trio
 from attrs import Factory, define, evolve, field, frozen
 
 from hive.agents.backend import Backend, Capabilities, Prompt, Session, SessionSpec, TurnRun
+from hive.agents.beside import beside
 from hive.agents.events import (
     ErrorClass,
     PromptAccepted,
@@ -26,7 +27,7 @@ from hive.agents.events import (
     TurnEvent,
 )
 from hive.agents.rules import Rule, Rules
-from hive.agents.scripted import RULES, PlayedTurn, ScriptedBackend, beside, cause_of
+from hive.agents.scripted import RULES, PlayedTurn, ScriptedBackend, cause_of
 from hive.agents.steps import Call
 from hive.agents.tools import OpenTools, ToolAnswer, Tools, ToolsDown
 from hive.containers.port import BoxDown

@@ -6,25 +6,29 @@ import pytest
 import trio
 
 from hive.agents.backend import Capabilities, SessionSpec
+from hive.agents.cli.claude import ClaudeBackend
 from hive.agents.external import ExternalBackend
-from hive.agents.registry import BACKENDS, BackendParts, check_settings, make_backend
+from hive.agents.registry import BACKENDS, BackendParts, CliParts, check_settings, make_backend
 from hive.agents.scripted import ScriptedBackend
 from hive.agents.tokens import CliSession
 from hive.containers.port import Box
 from hive.protocol.commands import Settings
 from hive.protocol.errors import Conflict, Malformed
+from hive.testing.claude_world import FakeClis
 from hive.testing.fake_tools import FakeShell, FakeTools
 
 
 def parts() -> BackendParts:
     """Parts that do nothing."""
-    return BackendParts(FakeTools().open, FakeShell(), trio.current_time)
+    clis = CliParts(FakeClis().start, str, lambda _agent: {}, str, str)
+    return BackendParts(FakeTools().open, FakeShell(), trio.current_time, clis=clis)
 
 
 @pytest.mark.parametrize(
     ("name", "kind", "capabilities"),
     [
         ("scripted", ScriptedBackend, Capabilities(fold_in=True)),
+        ("claude", ClaudeBackend, Capabilities(fold_in=True)),
         ("external", ExternalBackend, Capabilities(external=True)),
     ],
 )
@@ -37,15 +41,22 @@ def test_each_backend_is_made_by_its_name(name: str, kind: type, capabilities: C
 
 def test_the_table_above_is_complete() -> None:
     """A new backend needs a row."""
-    assert set(BACKENDS) == {"scripted", "external"}
+    assert set(BACKENDS) == {"claude", "external", "scripted"}
 
 
 def test_an_unknown_backend_lists_the_known_ones() -> None:
     """Wherever the name was typed."""
-    with pytest.raises(Malformed, match=r"no backend 'claud'; choose one of external, scripted\."):
+    with pytest.raises(Malformed, match=r"no backend 'claud'; choose one of claude, external, scripted\."):
         make_backend("claud", parts())
-    with pytest.raises(Malformed, match="choose one of external, scripted"):
+    with pytest.raises(Malformed, match="choose one of claude, external, scripted"):
         check_settings(Settings(backend="claud"))
+
+
+def test_a_hive_that_runs_no_clis_says_so() -> None:
+    """As one that is simulated does."""
+    without = BackendParts(FakeTools().open, FakeShell(), trio.current_time)
+    with pytest.raises(Conflict, match=r"runs no agent's CLI"):
+        make_backend("claude", without)
 
 
 def test_settings_are_checked_before_an_agent_is_spawned() -> None:

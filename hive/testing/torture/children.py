@@ -10,7 +10,7 @@ from pathlib import Path
 
 from attrs import define, field
 
-from hive.agents.shell import MARK as COMMAND
+from hive.agents.gated import MARK as COMMAND
 from hive.containers.processes import PROC, Find, Identity, Stat, gone, is_alive
 from hive.containers.subprocess import MARK as BOX
 
