@@ -22,7 +22,7 @@ INLINE = re.compile(r"`([^`\n]+)`")
 COMMENT = re.compile(r"\s+# (?!fails: ).*")
 SHELL = frozenset({"sh", "bash", "console"})
 
-OURS = r"(?:bin/\w+|\.ci/run)(?: \S.*)?"
+OURS = r"(?:bin/[\w-]+|\.ci/run)(?: \S.*)?"
 """These are commands without any argument too."""
 
 PROGRAMS = (

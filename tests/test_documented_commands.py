@@ -81,8 +81,8 @@ IN_A_HIVE = (
     "bin/hive why boss",
     "bin/hive message 1",
     "bin/hive open",
-    "bin/hive chaos on --rate 6 --i-know",
     "curl --unix-socket DIR/run/operator.sock http://hive/metrics",
+    "bin/hive chaos on --rate 6 --i-know",
 )
 """Those that need a hive that runs, in the order of the README."""
 
@@ -165,6 +165,8 @@ ELSEWHERE: Mapping[str, tuple[str, str]] = {
 """Commands and verbs that another test runs: which one, and words of it that show that it does."""
 
 NOWHERE: Mapping[str, str] = {
+    "bin/agent-clis DIRECTORY": "it fetches programs of hundreds of megabytes",
+    "HIVE_AGENT_CLIS=DIRECTORY bin/test tests/real/test_claude.py": "it needs those programs",
     "apt install erlang-base": "it changes the machine",
 }
 """Commands that no test can run, and why."""
@@ -237,6 +239,7 @@ def test_nothing_is_listed_that_no_page_names() -> None:
         ("```\n$ hive ps\nbin/test   # all\nhive       a tree\nFailed: no\n```\n", ["hive ps", "bin/test"]),
         ("so:\n\n    X=1 .venv/bin/python -m x  # why\n    else\n", ["X=1 .venv/bin/python -m x"]),
         ("as `uv run` and `bin/hive`, by `uv`, `hive.toml` or `python`", ["uv run", "bin/hive"]),
+        ("with `bin/agent-clis DIRECTORY`, once", ["bin/agent-clis DIRECTORY"]),
         ("```python\npip = 1\n```\n", []),
     ],
 )

@@ -361,7 +361,7 @@ def checks(checkout: Checkout) -> Checkout:
     shutil.copytree(ROOT / ".ci", checkout.root / ".ci")
     for name in ("ruff.py", "mypy.py", "flake8.py", "pytest.py", ".ci/coverage_ratchet.py"):
         (checkout.root / name).write_text(TOOL)
-    for program in ("chromium", "nix-shell"):
+    for program in ("chromium", "curl", "nix-shell"):
         checkout.program(program, "#!/bin/sh\n")
     checkout.command = "bin/test"
     return checkout

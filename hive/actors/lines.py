@@ -4,6 +4,7 @@ The rule kept here: a row is bounded, whatever a model or a tool says.  Pure.
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import assert_never
 
 from attrs import asdict
@@ -22,6 +23,10 @@ from hive.agents.events import (
 )
 from hive.protocol.commands import StreamRow
 from hive.protocol.mail import ClaimedMail
+
+NAME_CHARACTERS = 200
+ARGUMENTS = 32
+"""What is kept of the names and the arguments of a tool's call."""
 
 TEXT_CHARACTERS = 8_000
 """The longest text in a row; what is cut off is said."""
@@ -80,10 +85,13 @@ def row(event: TurnEvent) -> StreamRow:
         case Said() | Thought():
             data = {"text": cut(event.text)}
         case ToolCalled():
-            arguments = {name: _cut_value(value) for name, value in event.arguments.items()}
-            data = {"id": event.id, "tool": event.tool, "arguments": arguments}
+            data = {
+                "id": _name(event.id),
+                "tool": _name(event.tool),
+                "arguments": _arguments(event.arguments),
+            }
         case ToolReturned():
-            data = {"id": event.id, "ok": event.ok, "text": cut(event.text)}
+            data = {"id": _name(event.id), "ok": event.ok, "text": cut(event.text)}
         case Noted():
             data = {"what": event.what, "text": cut(event.text)}
         case Used():
@@ -100,6 +108,14 @@ def cut(text: str) -> str:
     """Text short enough for a row."""
     lost = len(text) - TEXT_CHARACTERS
     return text if lost <= 0 else f"{text[:TEXT_CHARACTERS]}… ({lost} more characters)"
+
+
+def _name(text: str) -> str:
+    return text[:NAME_CHARACTERS]
+
+
+def _arguments(given: Mapping[str, object]) -> Mapping[str, object]:
+    return {_name(name): _cut_value(value) for name, value in islice(given.items(), ARGUMENTS)}
 
 
 def _cut_value(value: object) -> object:

@@ -71,6 +71,7 @@ class Watcher(Actor):
 
     async def _glance(self, agents: Sequence[str], ctx: Context) -> None:
         """Look after every box that does not turn out to be in order: mostly none, so this costs little."""
+        self._again.update(agent for agent in agents if agent in self._tending)
         left = [agent for agent in agents if agent not in self._tending]
         with trio.move_on_after(GLANCE_SECONDS), suppress(OSError):
             for agent in left.copy():

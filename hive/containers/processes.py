@@ -115,12 +115,12 @@ def open_pidfd(identity: Identity) -> int | None:
 
 
 def send_signal(identity: Identity, number: signal.Signals) -> None:
-    """Signal exactly this process.  One that is gone is left in peace."""
+    """Signal exactly this process.  One that is gone, or is not ours to signal, is left in peace."""
     pidfd = open_pidfd(identity)
     if pidfd is None:
         return
     try:
-        with suppress(ProcessLookupError):
+        with suppress(ProcessLookupError, PermissionError):
             signal.pidfd_send_signal(pidfd, number)
     finally:
         os.close(pidfd)
@@ -184,7 +184,7 @@ async def _stopped(find: Find) -> set[Identity]:
     """
     found: set[Identity] = set()
     while new := await search(find) - found:
-        for identity in new:
+        for identity in sorted(new, key=lambda one: one.pid):
             send_signal(identity, signal.SIGSTOP)
         found |= new
     return found

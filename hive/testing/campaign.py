@@ -226,7 +226,10 @@ class Campaign:
                 nursery.start_soon(self._work, directory, nursery.cancel_scope)
         if self.plan.shrink and self._wrong is None:
             for told in self.summary.firsts():
-                self.summary.shrunk[told.seed] = await self._shrink(told, directory)
+                try:
+                    self.summary.shrunk[told.seed] = await self._shrink(told, directory)
+                except NoStory as wrong:
+                    self.note(f"seed {told.seed} is not made smaller: {wrong}")
 
     def _pair(self, directory: Path) -> Pair:
         environment = {**os.environ, "HIVE_SCRATCH": str(directory)}

@@ -171,7 +171,7 @@ class FakeCli:
     def refuse(self, complaint: str, status: int = 1) -> None:
         """Leave before anything has begun, as it does where it does not know the session."""
         self.complaint = complaint
-        if status == 1:
+        if status == 1 and not self._all.speechless:
             self._write(result("", is_error=True, terminal_reason=None, errors=[complaint]))
         self._die(status)
 
@@ -220,6 +220,9 @@ class FakeClis:
 
     forgets: bool = False
     """Whether they lose mail that comes during a turn."""
+
+    speechless: bool = False
+    """Whether they leave with a status alone, where they do not know a session."""
 
     unwilling: str = ""
     """Why they answer no request, if they do not."""

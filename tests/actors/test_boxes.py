@@ -92,6 +92,31 @@ def test_a_death_nobody_tells_of_is_seen_though_another_box_does_not_answer(
 
 
 @seeds
+def test_what_is_heard_while_a_box_is_looked_at_is_not_forgotten(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The look had read the store before; without another one it would be half a minute till the next."""
+    look, slow = FakeDriver.status, set[str]()
+
+    async def status(driver: FakeDriver, agent: str) -> BoxStatus:
+        if agent in slow:
+            await trio.sleep(2)
+        return await look(driver, agent)
+
+    monkeypatch.setattr(FakeDriver, "status", status)
+
+    async def story(swarm: Swarm) -> None:
+        await work_once(swarm)
+        slow.add("iris")
+        swarm.boxes._ring("iris")
+        await trio.sleep(1)
+        await swarm.perform(StopAgent("iris"))
+        await swarm.until(lambda: "iris" not in swarm.boxes.running, 10)
+
+    run_swarm(story, seed)
+
+
+@seeds
 def test_a_box_that_dies_again_and_again_is_started_less_and_less_often(seed: int) -> None:
     """At once after the first death, then after delays that double; after a steady time at once again."""
 

@@ -4,7 +4,7 @@ from typing import get_args
 
 import pytest
 
-from hive.actors.lines import KINDS, TEXT_CHARACTERS, cut, header, row
+from hive.actors.lines import ARGUMENTS, KINDS, NAME_CHARACTERS, TEXT_CHARACTERS, cut, header, row
 from hive.agents.events import (
     ErrorClass,
     Noted,
@@ -57,6 +57,18 @@ def test_a_long_text_is_cut_and_says_so() -> None:
     long = row(ToolReturned("c", ok=True, text="x" * (TEXT_CHARACTERS + 5))).data["text"]
     assert isinstance(long, str)
     assert long.endswith("… (5 more characters)")
+
+
+def test_a_call_with_too_much_of_everything_is_a_small_row() -> None:
+    """Names, ids and how many arguments there are: a model may write what it likes."""
+    many: dict[str, object] = {f"{n}" + "n" * 500: n for n in range(1_000)}
+    data = row(ToolCalled("i" * 500, "t" * 500, many)).data
+    assert len(str(data)) < 10_000
+    assert data["id"] == "i" * NAME_CHARACTERS
+    assert row(ToolReturned("i" * 500, ok=True)).data["id"] == data["id"]
+    arguments = data["arguments"]
+    assert isinstance(arguments, dict)
+    assert len(arguments) == ARGUMENTS
 
 
 def test_a_turn_begins_with_its_mail() -> None:

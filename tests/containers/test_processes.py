@@ -1,5 +1,6 @@
 """Ending processes: also those that are born while we look."""
 
+import os
 import subprocess
 import time
 from collections.abc import Mapping
@@ -7,6 +8,7 @@ from pathlib import Path
 from signal import SIGKILL
 from typing import Final
 
+import pytest
 import trio
 
 from hive.containers.processes import Identity, Stat, family, is_alive, kill_all, read_stat, send_signal
@@ -58,3 +60,16 @@ async def test_a_child_that_is_born_while_we_look_dies_with_its_parent(tmp_path:
     finally:
         send_signal(born[0], SIGKILL)
         parent.wait()
+
+
+def test_a_process_that_is_not_ours_to_signal_saves_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever stops many goes on to the next; that it lives is found out by waiting for it."""
+
+    def refused(pidfd: int, number: int) -> None:
+        del pidfd, number
+        raise PermissionError
+
+    stat = read_stat(os.getpid())
+    assert stat is not None
+    monkeypatch.setattr("signal.pidfd_send_signal", refused)
+    send_signal(stat.identity, SIGKILL)

@@ -5,6 +5,7 @@ tested, for nixpkgs is not here.
 """
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def nix_shell(folder: Path, change: str = "{ }", *arguments: str) -> subprocess.
         env={
             "PATH": os.environ["PATH"],
             "HOME": str(folder),
-            "NIX_BUILD_SHELL": "/bin/bash",
+            "NIX_BUILD_SHELL": shutil.which("bash") or "",
             **own,
             **theirs,
         },

@@ -4,6 +4,7 @@ It is too large to be asked for: `bin/agent-clis DIRECTORY` installs it, and the
 HIVE_AGENT_CLIS names that directory.
 """
 
+import json
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -15,6 +16,7 @@ from attrs import define
 
 from hive import config
 from hive.actors.protocol import BROKER, Perform
+from hive.agents.cli.claude_words import CONFIGURATION
 from hive.app import compose
 from hive.app.compose import run_hive
 from hive.app.running import Running
@@ -33,7 +35,7 @@ SECONDS = 60.0
 pytestmark = [
     pytest.mark.real,
     pytest.mark.slow,
-    pytest.mark.skipif(not CLIS, reason="HIVE_AGENT_CLIS names no directory that bin/agent-clis has filled"),
+    pytest.mark.skipif(not CLIS, reason="needs HIVE_AGENT_CLIS: bin/agent-clis DIRECTORY"),
 ]
 
 
@@ -115,6 +117,25 @@ async def test_mail_is_answered_with_hive_s_tools_and_the_session_outlives_hive(
     async with scene(tmp_path, monkeypatch) as second:
         await second.turn("!say again")
         assert "quite done" in str(second.model.requests[-1])
+
+
+async def test_an_agent_without_a_shell_gets_none_by_settings_it_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither by a rule that allows one nor by a hook, in its project's settings or in its own."""
+    command = {"type": "command", "command": f"touch {tmp_path}/hook"}
+    hooks = {when: [{"hooks": [command]}] for when in ("PreToolUse", "UserPromptSubmit")}
+    text = json.dumps({"permissions": {"allow": ["Bash"]}, "hooks": hooks})
+    async with scene(tmp_path, monkeypatch) as place:
+        await place.turn("!say the directories are there now")
+        state = tmp_path / "hive" / "agents" / "iris" / "state"
+        for folder in (".claude", CONFIGURATION):
+            (state / folder).mkdir(exist_ok=True)
+            (state / folder / "settings.json").write_text(text)
+        call = json.dumps({"command": f"touch {tmp_path}/shell"})
+        assert (await place.turn(f"!call Bash {call}\n!say tried")).final_text == "tried"
+    assert not await trio.Path(tmp_path, "hook").exists()
+    assert not await trio.Path(tmp_path, "shell").exists()
 
 
 async def test_a_turn_that_hangs_is_cancelled_by_a_person(

@@ -26,7 +26,7 @@ EVENTS_AHEAD = 64
 """Events a turn may be ahead of its reader."""
 
 REFUSED_STATUS = 1
-"""What the CLI leaves with where it does not know the session, or somebody else uses it."""
+"""What the CLI leaves with where it does not know the session, having said that nothing could begin."""
 
 
 @frozen
@@ -138,9 +138,10 @@ class ClaudeTurn:
             ways = Ways(self._send.send, self._tell, keep, backend.new_id, self._asked_to_stop)
             self._talk = talk = Conversation(cli, ways, backend.ladder)
             await talk.hold(first, self._prompt)
-            opened = talk.reading.opened
-            refused = not opened and cli.status == REFUSED_STATUS and not self._asked_to_stop.is_set()
-            return talk.result or ended(cli, opened=opened), refused
+            reading = talk.reading
+            unknown = reading.ended and not reading.opened and cli.status == REFUSED_STATUS
+            refused = unknown and not self._asked_to_stop.is_set()
+            return talk.result or ended(cli, opened=reading.opened), refused
 
     def _tell(self, note: Noted) -> None:
         with suppress(trio.WouldBlock):

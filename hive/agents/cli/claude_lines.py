@@ -98,6 +98,9 @@ class Reading:
     opened: bool = field(default=False, init=False)
     """Whether the session has been opened."""
 
+    ended: bool = field(default=False, init=False)
+    """Whether a turn has ended, or none could begin, by a line that says so."""
+
     spoke: bool = field(default=False, init=False)
     """Whether the model has said or done anything."""
 
@@ -125,7 +128,10 @@ class Reading:
                 yield Noted("heartbeat", _words(line, ("tool_name", "elapsed_time_seconds")))
             case {"type": "result"}:
                 yield from self._receipts(_strings(line.get("user_message_uuids")))
-                yield self._result(line)
+                result = self._result(line)
+                # What comes after it is of another turn.
+                self.ended, self.spoke, self.failure, self.until = True, False, None, None
+                yield result
 
     def _receipts(self, uuids: Sequence[str]) -> Iterator[TurnEvent]:
         for uuid in uuids:

@@ -71,6 +71,8 @@ def command(program: Sequence[str], settings: Settings, session: str, *, resumed
         *("--allowedTools", ",".join(allowed)),
         *("--disallowedTools", ",".join(DENIED)),
         *("--settings", SETTINGS),
+        # Settings that an agent writes may hold hooks, which are commands.  Its CLAUDE.md goes with them.
+        *(() if settings.allow_shell else ("--setting-sources", "")),
         *("--system-prompt-snapshot", "off"),
         *("--resume" if resumed else "--session-id", session),
     )

@@ -50,7 +50,7 @@ class Splitter:
 def parse(line: bytes) -> JsonObject | None:
     """The object of a line, fit to be stored; None where it is none."""
     try:
-        value = json.loads(line)
+        value = json.loads(line.decode())  # bytes themselves are let pass with half characters in them
         if b"\\ud" in line or b"\\uD" in line:
             # Half a character, as cut-off text has it, is JSON to a parser and poison to everybody else.
             value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))

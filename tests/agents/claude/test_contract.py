@@ -18,6 +18,9 @@ from hive.testing.contracts import BackendContract
 from hive.testing.scripted_world import BOX
 from hive.testing.simulate import simulate
 
+STEPS = 1_000
+"""No CLI takes more steps to be started."""
+
 
 class TestClaude(BackendContract):
     """The suite, with a well-behaved CLI."""
@@ -69,6 +72,15 @@ def test_a_session_that_is_unknown_gives_way_to_a_new_one() -> None:
     assert the_result(events).error is None
     assert [argv[-2:] for argv in world.clis.started] == [("--resume", "lost"), ("--session-id", "id-1")]
     assert world.memory.kept == "id-1"
+
+
+def test_a_cli_that_leaves_before_it_has_begun_does_not_cost_the_session() -> None:
+    """Its status alone says nothing about the session: a full disk has the same."""
+    world = ClaudeWorld()
+    world.memory.kept, world.clis.speechless = "dear", True
+    assert the_result(turn(world, Behaviour.WORK)).error is ErrorClass.CRASH
+    assert world.memory.kept == "dear"
+    assert len(world.clis.started) == 1
 
 
 @pytest.mark.parametrize("behaviour", [Behaviour.CRASH, Behaviour.FAIL])
@@ -130,8 +142,11 @@ def test_mail_folded_in_when_there_is_no_turn_for_it_is_not_said(behaviour: Beha
                 pass
             await run.fold_in(world.prompt(Behaviour.WORK, 4))
         async with one_turn(world, world.prompt(behaviour, 3)) as run:
-            while len(world.clis.started) == 1:
+            for _ in range(STEPS):
+                if len(world.clis.started) > 1:
+                    break
                 await trio.lowlevel.checkpoint()
+            assert len(world.clis.started) > 1
             await run.fold_in(world.prompt(Behaviour.WORK, 4))
             async for _ in run:
                 pass

@@ -37,8 +37,19 @@ def test_a_line_may_be_as_long_as_the_limit_and_not_longer(size: int) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    [b"", b"warning", b"[1]", b"7", b"null", b'{"a": ', b"\xff", b"[" * DEEP, b'{"a": ' + b"7" * 5000 + b"}"],
-    ids=range(9),
+    [
+        b"",
+        b"warning",
+        b"[1]",
+        b"7",
+        b"null",
+        b'{"a": ',
+        b"\xff",
+        b'{"a": "\xed\xa0\x80"}',
+        b"[" * DEEP,
+        b'{"a": ' + b"7" * 5000 + b"}",
+    ],
+    ids=range(10),
 )
 def test_what_is_no_object_is_none(line: bytes) -> None:
     """However it is not: nothing of it is an error."""

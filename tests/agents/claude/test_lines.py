@@ -267,3 +267,15 @@ def test_mail_that_came_too_late_has_a_turn_and_a_result_of_its_own() -> None:
         PromptAccepted((5,)),
         Result("and that too", usage=Usage(18, 7, COST / 2)),
     ]
+
+
+def test_a_second_turn_is_not_judged_by_the_first() -> None:
+    """An answer that breaks off without a word is none, though the turn before had spoken or failed."""
+    spoke = [line for line in recorded("work") if line["type"] == "assistant"]
+    silent: JsonObject = {"type": "result", "is_error": False, "result": ""}
+    reading = Reading()
+    told = [event for line in [*spoke, silent, silent] for event in reading.read(line)]
+    assert [one.error for one in told if isinstance(one, Result)] == [None, ErrorClass.NETWORK]
+    failed = [line for line in recorded("bad_key") if line["type"] in {"assistant", "result"}]
+    told = [event for line in [*failed, silent] for event in reading.read(line)]
+    assert [one.error for one in told if isinstance(one, Result)] == [ErrorClass.AUTH, ErrorClass.NETWORK]
