@@ -130,6 +130,12 @@ class Screen:
             assert self._read(deadline), f"{words!r} never came: {self.text}"
         return next(line for line in self.lines if words in line)
 
+    def mentions(self, words: str) -> None:
+        """Wait until these words are shown, in a line that may be written over before it ends."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while words not in self.text:
+            assert self._read(deadline), f"{words!r} never came: {self.text}"
+
     def types(self, keys: str) -> None:
         """Press keys; a terminal makes a signal of Ctrl-C."""
         os.write(self._end, keys.encode())

@@ -122,7 +122,7 @@ def _printed(person: Person, *words: str) -> str:
     with pytest.raises(subprocess.TimeoutExpired):
         following.communicate(timeout=2)
     following.send_signal(signal.SIGINT)
-    printed, _ = following.communicate(timeout=10)
+    printed, _ = following.communicate(timeout=60)
     assert following.returncode == 130
     return printed
 

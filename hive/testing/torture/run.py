@@ -27,6 +27,8 @@ from hive.testing.torture.words import progress
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
+ENDING: Final = "ending, with a verdict; Ctrl-C once more ends it at once, without one"
+
 
 def torture(plan: Plan, begins: Callable[[Path], object], tell: Callable[[str], object]) -> Verdict | None:
     """Torture a hive of its own; returns the verdict, None where somebody asked twice for an end.
@@ -38,7 +40,7 @@ def torture(plan: Plan, begins: Callable[[Path], object], tell: Callable[[str], 
     base = Path(tempfile.mkdtemp(prefix="hive-torture-"))
     try:
         begins(base)
-        verdict = trio.run(_under_signals, plan, base, lambda tortured: tell(_progress(tortured)))
+        verdict = trio.run(_under_signals, plan, base, tell)
     except (KeyboardInterrupt, BrokenPipeError):  # before anybody listens, and there is nothing yet to see
         shutil.rmtree(base)
         raise
@@ -53,17 +55,17 @@ def _progress(one: Torture) -> str:
     return progress(len(one.kills), cuts, len(one.book.offered), len(one.book.answers), one.seconds)
 
 
-async def _under_signals(plan: Plan, base: Path, tell: Callable[[Torture], object]) -> Verdict | None:
+async def _under_signals(plan: Plan, base: Path, tell: Callable[[str], object]) -> Verdict | None:
     """The first signal asks for an ordered end, the second does not wait for it."""
     asked, impatience = trio.Event(), trio.CancelScope()
     verdict, refusal = None, None
     with trio.open_signal_receiver(*SIGNALS) as received:
         # Around everything that ends processes, which is when the second signal comes.
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_obey, received, asked, impatience)
+            nursery.start_soon(_obey, received, asked, impatience, tell)
             with impatience:
                 try:
-                    verdict = await run(plan, base, asked, tell)
+                    verdict = await run(plan, base, asked, lambda tortured: tell(_progress(tortured)))
                 except (DoesNotServe, Failed, OSError) as error:
                     refusal = error
             nursery.cancel_scope.cancel(reason="it is over")
@@ -72,11 +74,17 @@ async def _under_signals(plan: Plan, base: Path, tell: Callable[[Torture], objec
     return verdict
 
 
-async def _obey(received: AsyncIterator[int], asked: trio.Event, impatience: trio.CancelScope) -> None:
+async def _obey(
+    received: AsyncIterator[int],
+    asked: trio.Event,
+    impatience: trio.CancelScope,
+    tell: Callable[[str], object],
+) -> None:
     async for _ in received:
         if asked.is_set():
             impatience.cancel(reason="asked twice")
         asked.set()
+        tell(ENDING)
 
 
 async def run(
