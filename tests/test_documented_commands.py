@@ -39,7 +39,6 @@ AS_IT_STANDS = ("hive help", "bin/hive help", "bin/hive", "python -m tests.actor
 CHATTER = "hive sim --story chatter --seeds 1..1 --faults some"
 SMALLER: Mapping[str, str] = {
     "hive VERB --help": "hive status --help",
-    "hive sim --story chatter --seeds 1..25 --faults some": CHATTER,
     "hive sim --story chatter --seeds 1..100 --faults some": CHATTER,
     "bin/hive sim --story chatter --seeds 1..100 --faults some": CHATTER,
     # What is in place already is not fetched again.
