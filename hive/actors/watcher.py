@@ -71,11 +71,11 @@ class Watcher(Actor):
 
     async def _glance(self, agents: Sequence[str], ctx: Context) -> None:
         """Look after every box that does not turn out to be in order: mostly none, so this costs little."""
-        self._again.update(agent for agent in agents if agent in self._tending)
-        left = [agent for agent in agents if agent not in self._tending]
+        left = list(agents)
         with trio.move_on_after(GLANCE_SECONDS), suppress(OSError):
-            for agent in left.copy():
-                if agent in self._listening and await self.boxes.is_in_order(agent):
+            for agent in agents:
+                at_rest = agent in self._listening and agent not in self._tending
+                if at_rest and await self.boxes.is_in_order(agent):
                     left.remove(agent)
         for agent in left:
             self._tend(agent, ctx)

@@ -7,13 +7,13 @@ block ends everything it started.
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import assert_never
 
 import trio
 from attrs import define, evolve, field, frozen
 
-from hive.agents.backend import Capabilities, Prompt, SessionSpec
-from hive.agents.beside import beside
+from hive.agents.backend import Capabilities, Prompt, Session, SessionSpec
 from hive.agents.demo_rules import MANAGER, SURVEYOR
 from hive.agents.events import (
     ErrorClass,
@@ -25,9 +25,9 @@ from hive.agents.events import (
     Thought,
     ToolCalled,
     ToolReturned,
-    TurnEvent,
     Used,
 )
+from hive.agents.frame import TurnByTurn, TurnFrame, broken
 from hive.agents.rules import PLAIN, Rules, interpret
 from hive.agents.shell import RunsCommands
 from hive.agents.steps import (
@@ -45,13 +45,8 @@ from hive.agents.steps import (
     Use,
     Wait,
 )
-from hive.agents.tools import OpenTools, Tools, ToolsDown
-from hive.containers.port import BoxDown
+from hive.agents.tools import OpenTools, Tools
 from hive.protocol.commands import Usage
-from hive.protocol.errors import HiveRefusal
-
-EVENTS_AHEAD = 64
-"""Events a turn may be ahead of its reader, as a pipe would let a process be."""
 
 KEPT_CHARACTERS = 200
 """How much of a kept output is filled into mail."""
@@ -85,52 +80,21 @@ class ScriptedBackend:
         return Capabilities(fold_in=True)
 
     @asynccontextmanager
-    async def open(self, spec: SessionSpec) -> AsyncIterator["ScriptedSession"]:
+    async def open(self, spec: SessionSpec) -> AsyncIterator[Session]:
         """Open a session.  There is nothing to open: even the tools are opened by each turn."""
-        yield ScriptedSession(self, spec)
-
-
-@frozen
-class ScriptedSession:
-    """A conversation that remembers nothing."""
-
-    backend: ScriptedBackend
-    spec: SessionSpec
-
-    @asynccontextmanager
-    async def turn(self, prompt: Prompt) -> AsyncIterator["ScriptedTurn"]:
-        """Run one turn.  Leaving the block cancels it and waits until nothing of it is left."""
-        run = ScriptedTurn(self.backend, self.spec, prompt)
-        async with beside(run.perform):
-            yield run
+        yield TurnByTurn(partial(ScriptedTurn, self, spec))
 
 
 @define(eq=False)
-class PlayedTurn:
-    """The frame of a turn that is played in this process: its events, its one end, its being stopped."""
+class PlayedTurn(TurnFrame):
+    """A turn that is played in this process."""
 
     _work: trio.CancelScope = field(factory=trio.CancelScope, init=False)
-    _send: trio.MemorySendChannel[TurnEvent] = field(init=False)
-    _events: trio.MemoryReceiveChannel[TurnEvent] = field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        """Make the channel both ends of which belong to this turn."""
-        self._send, self._events = trio.open_memory_channel[TurnEvent](EVENTS_AHEAD)
-
-    def __aiter__(self) -> AsyncIterator[TurnEvent]:
-        """The events, up to and including the one `Result`."""
-        return self._events
 
     async def cancel(self) -> None:
         """Ask the turn to stop; its `Result` says `cancelled` unless it had ended by itself."""
         await trio.lowlevel.checkpoint()
         self._work.cancel(reason="the turn was asked to stop")
-
-    async def perform(self) -> None:
-        """Carry the turn out and say how it ended."""
-        with self._send:
-            result = await self._play()
-            await self._send.send(self._summed_up(result))
 
     async def _play(self) -> Result:
         result = None
@@ -140,8 +104,8 @@ class PlayedTurn:
                     result = await self._follow(tools)
         except Exception as error:  # noqa: BLE001 - a turn that breaks down ends in a Result too
             # Trouble with closing the tools changes nothing about a turn that had ended.
-            return self._broken(error) if result is None else result
-        return Result(error=ErrorClass.CANCELLED, detail="asked to stop") if result is None else result
+            result = self._broken(error) if result is None else result
+        return self._summed_up(result or Result(error=ErrorClass.CANCELLED, detail="asked to stop"))
 
     def _open_tools(self) -> AbstractAsyncContextManager[Tools]:
         raise NotImplementedError
@@ -281,9 +245,6 @@ class ScriptedTurn(PlayedTurn):
         )
         await self._emit(Used(self._usage))
 
-    async def _emit(self, event: TurnEvent) -> None:
-        await self._send.send(event)
-
     def _next_call(self) -> str:
         self._calls += 1
         return f"call-{self._calls}"
@@ -297,23 +258,3 @@ class ScriptedTurn(PlayedTurn):
 def _send(to: str, body: str, in_reply_to: str | None) -> Mapping[str, object]:
     arguments: dict[str, object] = {"to": to, "body": body}
     return arguments if in_reply_to is None else {**arguments, "in_reply_to": in_reply_to}
-
-
-def cause_of(error: Exception) -> Exception:
-    """The one error inside groups of one: a nursery somewhere below wraps what was raised in it."""
-    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
-        (error,) = error.exceptions
-    return error
-
-
-def broken(error: Exception) -> Result:
-    """The end of a turn that broke down, by what it broke down with."""
-    match error := cause_of(error):
-        case ToolsDown():
-            return Result(error=ErrorClass.TOOLS, detail=str(error))
-        case BoxDown():
-            return Result(error=ErrorClass.BOX_GONE, detail=str(error))
-        case HiveRefusal():
-            return Result(error=ErrorClass.NO_START, detail=error.text)
-        case _:
-            return Result(error=ErrorClass.CRASH, detail=f"{type(error).__name__}: {error}"[:KEPT_CHARACTERS])

@@ -7,6 +7,7 @@ whatever it does is delivered, repeated and lost like the work of a real one.
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from itertools import count
 from random import Random
 from typing import TypeAlias
@@ -15,7 +16,6 @@ import trio
 from attrs import Factory, define, evolve, field, frozen
 
 from hive.agents.backend import Backend, Capabilities, Prompt, Session, SessionSpec, TurnRun
-from hive.agents.beside import beside
 from hive.agents.events import (
     ErrorClass,
     PromptAccepted,
@@ -26,8 +26,9 @@ from hive.agents.events import (
     ToolReturned,
     TurnEvent,
 )
+from hive.agents.frame import TurnByTurn, cause_of
 from hive.agents.rules import Rule, Rules
-from hive.agents.scripted import RULES, PlayedTurn, ScriptedBackend, cause_of
+from hive.agents.scripted import RULES, PlayedTurn, ScriptedBackend
 from hive.agents.steps import Call
 from hive.agents.tools import OpenTools, ToolAnswer, Tools, ToolsDown
 from hive.containers.port import BoxDown
@@ -251,19 +252,7 @@ class _FunctionBackend:
     @asynccontextmanager
     async def open(self, spec: SessionSpec) -> AsyncIterator[Session]:
         await trio.lowlevel.checkpoint()
-        yield _FunctionSession(self, spec)
-
-
-@frozen
-class _FunctionSession:
-    backend: _FunctionBackend
-    spec: SessionSpec
-
-    @asynccontextmanager
-    async def turn(self, prompt: Prompt) -> AsyncIterator[TurnRun]:
-        run = _FunctionRun(self.backend, self.spec, prompt)
-        async with beside(run.perform):
-            yield run
+        yield TurnByTurn(partial(_FunctionRun, self, spec))
 
 
 @define(eq=False)
@@ -284,9 +273,9 @@ class _FunctionRun(PlayedTurn):
 
     async def _follow(self, tools: Tools) -> Result:
         parts, spec, prompt = self._backend.parts, self._spec, self._prompt
-        await self._send.send(SessionOpened(f"function:{spec.agent}"))
-        await self._send.send(PromptAccepted(prompt.messages))
-        self._turn = turn = Turn(spec.agent, prompt.mail, parts.random, parts.wall, tools, self._send.send)
+        await self._emit(SessionOpened(f"function:{spec.agent}"))
+        await self._emit(PromptAccepted(prompt.messages))
+        self._turn = turn = Turn(spec.agent, prompt.mail, parts.random, parts.wall, tools, self._emit)
         try:
             thought = self._backend.think(turn)
             if not isinstance(thought, Awaitable):

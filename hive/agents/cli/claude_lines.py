@@ -22,6 +22,7 @@ from hive.agents.events import (
     ToolReturned,
     TurnEvent,
 )
+from hive.agents.frame import DETAIL_CHARACTERS
 from hive.protocol.commands import Usage
 
 SERVER = "hive"
@@ -32,8 +33,6 @@ SYNTHETIC = "<synthetic>"
 
 SHOWN = frozenset({"started", "completed"})
 """States of a message of ours in which the model has been given it."""
-
-DETAIL_CHARACTERS = 500
 
 REASONS: Mapping[str, ErrorClass] = {
     "max_turns": ErrorClass.STEP_LIMIT,

@@ -15,19 +15,13 @@ from hive.agents.beside import beside
 from hive.agents.cli import claude_words as words
 from hive.agents.cli.claude_lines import Reading
 from hive.agents.cli.json_lines import JsonObject
-from hive.agents.cli.process import NOT_FOUND, Cli, Ladder, climb
+from hive.agents.cli.process import Cli, Ladder, climb
 from hive.agents.events import ErrorClass, Noted, PromptAccepted, Result, SessionOpened, TurnEvent
+from hive.agents.frame import DETAIL_CHARACTERS
 from hive.protocol.commands import Usage
 
 LATE_SECONDS = 2.0
 """How long mail that has no receipt yet keeps a turn that has ended."""
-
-DETAIL_CHARACTERS = 500
-
-INSTALL = (
-    "there is no `claude` to run: install it with `npm install -g @anthropic-ai/claude-code`,"
-    " and start hive where `claude` is on the PATH"
-)
 
 
 @frozen
@@ -134,14 +128,6 @@ class Conversation:
             self._listening.cancel(reason="the turn was asked to stop before it had begun")
             return
         await climb(self._cli, self._ladder, lambda: self._cli.say(words.interrupt()), self._ways.tell)
-
-
-def ended(cli: Cli, *, opened: bool) -> Result:
-    """The end of a turn whose process has left without a result."""
-    if cli.status in NOT_FOUND and not opened:
-        return Result(error=ErrorClass.NO_START, detail=INSTALL)
-    detail = f"its process ended with status {cli.status}: {cli.complaint[-DETAIL_CHARACTERS:]}"
-    return Result(error=ErrorClass.CRASH, detail=detail.removesuffix(": "))
 
 
 def _after(before: Result | None, result: Result) -> Result:
