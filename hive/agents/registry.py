@@ -1,6 +1,8 @@
 """Which backends there are: one table from the word in an agent's settings to how it is made."""
 
+import re
 from collections.abc import Callable, Mapping
+from typing import Final
 
 from attrs import frozen
 
@@ -16,6 +18,9 @@ from hive.agents.tools import OpenTools
 from hive.containers.port import Box
 from hive.protocol.commands import Settings
 from hive.protocol.errors import Conflict, Malformed
+
+MODEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@\[\]+-]{0,127}")
+"""A model's name, which becomes an argument of a CLI and must not be taken for an option."""
 
 
 @frozen
@@ -88,8 +93,17 @@ def make_backend(name: str, parts: BackendParts) -> Backend:
 
 def check_settings(settings: Settings) -> None:
     """Raise `Malformed` where no backend could run an agent with these settings."""
-    if _maker(settings.backend) is _scripted:
+    maker = _maker(settings.backend)
+    if maker is _scripted:
         table(settings.rules, RULES)
+    if settings.model:
+        if maker in (_scripted, _external):
+            raise Malformed(f"hive chooses no model for an agent of the backend {settings.backend}.")
+        if not MODEL.fullmatch(settings.model):
+            raise Malformed(
+                f"{settings.model[:40]!r} is no model's name: use 1 to 128 of letters, digits and ._:/@[]+-,"
+                " beginning with a letter or digit."
+            )
 
 
 def _maker(name: str) -> Callable[[BackendParts], Backend]:

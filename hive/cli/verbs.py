@@ -103,12 +103,9 @@ def _spawned(options: Namespace) -> Arguments:
         "role": "manager" if options.manager else "agent",
         "allow_shell": options.allow_shell,
     }
-    if options.purpose is not None:
-        settings["purpose"] = options.purpose
-    if options.rules is not None:
-        settings["rules"] = options.rules
-    if options.directives_from is not None:
-        settings["directives_from"] = options.directives_from
+    for name in ("purpose", "model", "rules", "directives_from"):
+        if (value := getattr(options, name)) is not None:
+            settings[name] = value
     return {"name": options.name, "settings": settings}
 
 

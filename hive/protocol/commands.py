@@ -88,6 +88,8 @@ class Settings:
     allow_shell: bool = False
     driver: str = "subprocess"
     purpose: str = ""
+    model: str = ""
+    """What the agent's CLI is told to think with; empty for the CLI's own choice."""
 
 
 @frozen

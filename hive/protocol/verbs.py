@@ -166,6 +166,7 @@ VERBS: tuple[Verb, ...] = (
             Argument("backend", "what runs it", option=True, choices=BACKENDS),
             _switch("manager", "make it the manager"),
             _option("purpose", "what it is for, shown to it and to others"),
+            _option("model", "what its CLI is to think with (default: the CLI's own choice)"),
             Argument("rules", "rule table of a scripted agent", option=True, required=False, choices=RULES),
             _switch("allow-shell", "let it run commands: by !sh in a script, by the shell of an agent's CLI"),
             Argument(

@@ -67,6 +67,26 @@ def test_settings_are_checked_before_an_agent_is_spawned() -> None:
         check_settings(Settings(rules="whatever"))
 
 
+@pytest.mark.parametrize("model", ["opus", "vendor/model-1.5:free", "claude-opus-5[1m]", "m" * 128])
+def test_a_model_is_chosen_by_its_name(model: str) -> None:
+    """Whatever vendors call theirs."""
+    check_settings(Settings(backend="claude", model=model))
+
+
+@pytest.mark.parametrize("model", ["--resume", " opus", "a b", "opus\n", "m" * 129, "-"])
+def test_what_is_no_model_s_name_is_refused(model: str) -> None:
+    """It becomes an argument of a program."""
+    with pytest.raises(Malformed, match="is no model's name"):
+        check_settings(Settings(backend="claude", model=model))
+
+
+@pytest.mark.parametrize("backend", ["scripted", "external"])
+def test_an_agent_without_a_cli_has_no_model(backend: str) -> None:
+    """Else its owner would wait in vain for it to matter."""
+    with pytest.raises(Malformed, match="hive chooses no model"):
+        check_settings(Settings(backend=backend, model="opus"))
+
+
 def test_no_turn_can_be_run_for_an_external_agent() -> None:
     """Whoever tries has not looked at the capabilities, and is told why it is wrong."""
     spec = SessionSpec(

@@ -74,6 +74,7 @@ def command(program: Sequence[str], settings: Settings, session: str, *, resumed
         # Settings that an agent writes may hold hooks, which are commands.  Its CLAUDE.md goes with them.
         *(() if settings.allow_shell else ("--setting-sources", "")),
         *("--system-prompt-snapshot", "off"),
+        *(("--model", settings.model) if settings.model else ()),
         *("--resume" if resumed else "--session-id", session),
     )
 

@@ -249,3 +249,10 @@ def test_an_agent_runs_commands_only_where_that_is_allowed(allow_shell: bool) ->
 def test_every_behaviour_is_played() -> None:
     """The CLI in memory knows them all."""
     assert set(PLAYS) == {behaviour.name for behaviour in Behaviour}
+
+
+@pytest.mark.parametrize(("model", "named"), [("", []), ("opus", ["--model", "opus"])])
+def test_an_agent_thinks_with_the_model_it_was_given(model: str, named: list[str]) -> None:
+    """Without one the CLI chooses, as its owner has told it to."""
+    command = words.command(("claude",), evolve(Settings(), model=model), "id", resumed=False)
+    assert [word for word in command if word == "--model" or word == model != ""] == named
