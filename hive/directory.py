@@ -50,6 +50,11 @@ class Directory:
         return self.root / "shared"
 
     @property
+    def credentials(self) -> Path:
+        """The credentials of agents' CLIs, for nobody else to read."""
+        return self.root / "credentials"
+
+    @property
     def agents(self) -> Path:
         """A directory for each agent."""
         return self.root / "agents"

@@ -9,7 +9,7 @@ import secrets
 import shutil
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from functools import partial
 from typing import cast
@@ -31,6 +31,7 @@ from hive.actors.turn import Parts
 from hive.agents.cli.process import BoxClis
 from hive.agents.gated import Starter
 from hive.agents.http_tools import http_tools
+from hive.agents.keyring import Keyring
 from hive.agents.registry import BackendParts, CliParts, check_settings, make_backend
 from hive.agents.shell import BoxShell
 from hive.agents.tokens import Sessions
@@ -38,6 +39,7 @@ from hive.app.chronicle import Chronicle
 from hive.app.launcher import write_launcher
 from hive.app.powers import OwnerPowers
 from hive.app.running import Listeners, Running, bracketed
+from hive.app.vault import Vault
 from hive.asgi import Endpoint, HttpServer
 from hive.config import Config
 from hive.containers.port import Driver
@@ -71,11 +73,6 @@ LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 def new_secret() -> str:
     """256 bits nobody can guess, safe in addresses and headers."""
     return secrets.token_urlsafe(32)
-
-
-def credentials(_agent: str) -> Mapping[str, str]:
-    """The environment by which an agent's CLI is logged in: none yet, so it says that it is not."""
-    return {}
 
 
 def check_exposure(config: Config) -> None:
@@ -115,14 +112,18 @@ async def run_hive(directory: Directory, config: Config) -> AsyncIterator[Runnin
         await begin_boot(store, __version__)
         driver = _driver(directory)
         boxes, sites = Boxes(store, {driver.name: driver}), Sites(store.hints, commits)
-        parts, audit = _turn_parts(config, listeners, store, boxes, driver), Audit()
+        vault, audit = Vault(Keyring(directory.credentials)), Audit()
+        backend = _backend_parts(listeners, store, driver, vault)
+        parts = _turn_parts(config, store, boxes, backend)
         parts = evolve(parts, backend=sites.backends(parts.backend))
         why = "it failed"
         try:
             async with open_hive(*core_specs(store, parts, audit)) as hive:
                 codes, chaos = Codes(new_secret, time.time), _chaos(store, hive, boxes, sites)
                 broker = sites.broker(hive.ref(BROKER))
-                running = Running(directory, store, hive, broker, codes, listeners, driver, audit, chaos)
+                running = Running(
+                    directory, store, hive, broker, codes, listeners, driver, audit, chaos, vault
+                )
                 with Chronicle(store).following(hive):
                     await _open_faces(running, config, parts, stack)
                     yield running
@@ -151,19 +152,22 @@ def _chaos(store: SqliteStore, hive: Hive, boxes: Boxes, sites: Sites) -> Chaos:
     return Chaos(hive.root, reach, time.time, lambda: secrets.randbelow(LARGEST_SEED))
 
 
-def _turn_parts(
-    config: Config, listeners: Listeners, store: SqliteStore, boxes: Boxes, driver: SubprocessDriver
-) -> Parts:
+def _backend_parts(
+    listeners: Listeners, store: SqliteStore, driver: SubprocessDriver, vault: Vault
+) -> BackendParts:
     records = Records(store)
-    shell = BoxShell(driver, records, new_secret)
     clis = CliParts(
         start=BoxClis(Starter(driver, records, new_secret)).start,
         url_of=listeners.endpoint,
-        credentials=credentials,
+        credentials=partial(vault.environment, store),
         new_id=lambda: str(uuid.uuid4()),
         program=lambda name: shutil.which(name) or name,
     )
-    backend = BackendParts(http_tools(listeners.endpoint, new_secret), shell, time.time, clis=clis)
+    shell = BoxShell(driver, records, new_secret)
+    return BackendParts(http_tools(listeners.endpoint, new_secret), shell, time.time, clis=clis)
+
+
+def _turn_parts(config: Config, store: SqliteStore, boxes: Boxes, backend: BackendParts) -> Parts:
     return Parts(
         store=store,
         hints=store.hints,

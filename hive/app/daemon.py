@@ -131,7 +131,8 @@ async def obey(received: AsyncIterator[int], running: Running, impatience: trio.
 def _greeting(running: Running, made: Sequence[Path]) -> Iterator[str]:
     reader = running.store.reader
     yield f"hive on {running.directory.root} (pid {os.getpid()})"
-    yield from found.report(made, Path.home(), running.driver, reader.manager(), len(reader.agents()))
+    kept = {one.name for one in running.vault.credentials()}
+    yield from found.report(made, kept, running.driver, reader.manager(), len(reader.agents()))
     yield f"tools for agents: {running.listeners.endpoint('<name>')}"
     if sys.stdout.isatty():
         yield f"page (logs in once): {running.login_link()}"

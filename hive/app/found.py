@@ -4,9 +4,10 @@ The rule kept here: each line says a fact and, where something is missing, what 
 """
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from hive.agents.logins import KEYS
 from hive.containers.port import Driver
 
 KNOWN_CLIS: Mapping[str, str] = {
@@ -17,34 +18,27 @@ KNOWN_CLIS: Mapping[str, str] = {
     "goose": "Goose",
 }
 
-LOGIN_FILES: Mapping[str, str] = {
-    "claude": ".claude/.credentials.json",
-    "codex": ".codex/auth.json",
-    "opencode": ".local/share/opencode/auth.json",
-    "gemini": ".gemini/oauth_creds.json",
-}
 
+def command_lines(kept: Collection[str], which: Callable[[str], str | None] = shutil.which) -> Iterator[str]:
+    """One line for each known CLI that is installed; `kept` are the credentials there are.
 
-def command_lines(home: Path, which: Callable[[str], str | None] = shutil.which) -> Iterator[str]:
-    """One line for each known CLI that is installed, with its login as far as a file tells."""
+    A login of the person's own is not looked for: hive uses none that it was not given.
+    """
     for command, title in KNOWN_CLIS.items():
         path = which(command)
         if path is None:
             continue
-        login = LOGIN_FILES.get(command)
-        state = "login unknown" if login is None else "not logged in"
-        if login is not None and (home / login).is_file():
-            state = "a login exists"
-        yield f"found {title}: {path} ({state})"
+        needed = command in KEYS and command not in kept
+        yield f"found {title}: {path}" + (f" (no key yet: hive secret set {command})" if needed else "")
 
 
 def report(
-    made: Sequence[Path], home: Path, driver: Driver, manager: str | None, agents: int
+    made: Sequence[Path], kept: Collection[str], driver: Driver, manager: str | None, agents: int
 ) -> Iterator[str]:
     """The lines of a start."""
     for path in made:
         yield f"made {path}"
-    found = tuple(command_lines(home))
+    found = tuple(command_lines(kept))
     yield from found or ("no agent CLI found on PATH; scripted and external agents work without one",)
     yield f"driver: {driver.name}; " + (
         "agents are isolated from each other"

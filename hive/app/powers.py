@@ -17,6 +17,7 @@ from hive import __version__
 from hive.actors import Snapshot
 from hive.actors.chaos import Chaos
 from hive.app.running import Running
+from hive.app.vault import Vault
 from hive.directory import Directory
 from hive.protocol.errors import Refused
 from hive.store.backup import backup
@@ -64,6 +65,11 @@ class OwnerPowers:
     def chaos(self) -> Chaos:
         """The switch of chaos."""
         return self.running.chaos
+
+    @property
+    def secrets(self) -> Vault:
+        """The credentials."""
+        return self.running.vault
 
     def stop(self, why: str) -> None:
         """Begin an ordered shutdown."""

@@ -13,6 +13,7 @@ from hive.actors import Hive
 from hive.actors.auditor import Audit
 from hive.actors.chaos import Chaos
 from hive.actors.protocol import Performs
+from hive.app.vault import Vault
 from hive.containers.subprocess import SubprocessDriver
 from hive.directory import Directory
 from hive.store.sqlite import SqliteStore
@@ -57,6 +58,7 @@ class Running:
     driver: SubprocessDriver
     audit: Audit
     chaos: Chaos
+    vault: Vault
     _stop: trio.Event = field(factory=trio.Event, init=False)
     why: str = field(default="", init=False)
 

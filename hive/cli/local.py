@@ -23,6 +23,7 @@ from hive.cli.chaos import chaos
 from hive.cli.client import Client, connected, insist
 from hive.cli.clients import CONFIGURATIONS, placeholder
 from hive.cli.places import Place, check_directory, named, place_that_runs, place_to_create
+from hive.cli.secret import secret
 from hive.cli.simulating import sim
 from hive.cli.status import Failed, Status
 from hive.cli.torturing import torture
@@ -292,6 +293,7 @@ def _new_id() -> str:
 
 SPOKEN: Mapping[str, Callable[[Call], Awaitable[Status]]] = {
     "chaos": chaos,
+    "secret": secret,
     "tail": following.tail,
     "events": following.events,
     "send": following.send,

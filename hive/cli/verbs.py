@@ -103,10 +103,21 @@ def _spawned(options: Namespace) -> Arguments:
         "role": "manager" if options.manager else "agent",
         "allow_shell": options.allow_shell,
     }
-    for name in ("purpose", "model", "rules", "directives_from"):
+    for name in ("purpose", "model", "credential", "rules", "directives_from"):
         if (value := getattr(options, name)) is not None:
             settings[name] = value
     return {"name": options.name, "settings": settings}
+
+
+def _given(options: Namespace) -> Arguments:
+    """What is to be changed of an agent."""
+    given = {name: getattr(options, name) for name in ("purpose", "model", "credential", "allow_shell")}
+    changes = {name: value for name, value in given.items() if value is not None}
+    if not changes:
+        raise Failed(Status.USAGE, "say what to change: --purpose, --model, --credential or --allow-shell")
+    if "allow_shell" in changes:
+        changes["allow_shell"] = changes["allow_shell"] == "yes"
+    return {"name": options.agent, **changes}
 
 
 def _redriven(options: Namespace) -> Arguments:
@@ -122,6 +133,7 @@ def _message(options: Namespace) -> Arguments:
 
 COMMANDS: Mapping[str, Callable[[Namespace], Arguments]] = {
     "spawn": _spawned,
+    "change": _given,
     "remove": lambda options: {"name": options.agent},
     "pause": lambda options: {**_one_or_all(options), "now": options.now},
     "resume": _resumed,
@@ -157,9 +169,12 @@ def _done(_call: Call, _result: Any) -> str:
 
 
 SAID: Mapping[str, Callable[[Call, Any], str]] = {
-    "spawn": lambda call, _: (
-        f"{call.options.name} is there. Say something: hive send {call.options.name} hello"
+    "spawn": lambda call, waits_for: (
+        f"{call.options.name} is there, but {waits_for}"
+        if waits_for
+        else f"{call.options.name} is there. Say something: hive send {call.options.name} hello"
     ),
+    "change": lambda call, _: f"{call.options.agent} is run so from its next turn on.",
     "remove": lambda call, dead: (
         f"{call.options.agent} is gone; {dead} messages became dead letters (hive dead)."
     ),

@@ -8,7 +8,7 @@ changes nothing and raises a `HiveRefusal`.
 from enum import Enum
 from typing import ClassVar, Generic, TypeVar
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from hive.protocol.mail import (
     BATCH_BYTES,
@@ -91,13 +91,58 @@ class Settings:
     model: str = ""
     """What the agent's CLI is told to think with; empty for the CLI's own choice."""
 
+    credential: str = ""
+    """Which of the hive's credentials logs its CLI in; empty for the one that its backend is named after."""
+
+    @property
+    def login(self) -> str:
+        """The name of the credential it uses."""
+        return self.credential or self.backend
+
 
 @frozen
-class AddAgent(Command[None]):
-    """Add an agent.  `Malformed` for a bad name, `Conflict` where it exists or a manager does already."""
+class AddAgent(Command[str]):
+    """Add an agent.  `Malformed` for a bad name, `Conflict` where it exists or a manager does already.
+
+    Answers what it has to wait for before it can take its first turn; empty where it can.
+    """
 
     name: str
     settings: Settings = Settings()
+    needs_login: str = ""
+    """Where its CLI is not logged in: what to do about it.  It is parked until then."""
+
+    by: str = "operator"
+
+
+@frozen
+class ChangeAgent(Command[Settings]):
+    """Change what an agent is run with, from its next turn on.  Answers its settings as they are now.
+
+    What is None stays as it is.  `NotFound`, and `Malformed` where they would be too long.
+    """
+
+    name: str
+    purpose: str | None = None
+    model: str | None = None
+    credential: str | None = None
+    allow_shell: bool | None = None
+    by: str = "operator"
+
+    def applied(self, settings: Settings) -> Settings:
+        """Those settings with the change."""
+        wanted = {name: getattr(self, name) for name in ("purpose", "model", "credential", "allow_shell")}
+        return evolve(settings, **{name: value for name, value in wanted.items() if value is not None})
+
+
+@frozen
+class NoteCredential(Command[tuple[str, ...]]):
+    """A credential holds these variables now.  Agents that waited for it wake; answers which."""
+
+    name: str
+    variables: tuple[str, ...]
+    """Empty where it was taken away, which wakes nobody."""
+
     by: str = "operator"
 
 

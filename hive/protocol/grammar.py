@@ -80,3 +80,13 @@ class Verb:
 
     details: str = ""
     """What its summary leaves out, as whole sentences."""
+
+
+def option(name: str, text: str, *, number: bool = False, default: str | None = None) -> Argument:
+    """`--name VALUE`, which can be left out."""
+    return Argument(name, text, option=True, required=False, number=number, default=default)
+
+
+def switch(name: str, text: str) -> Argument:
+    """`--name`, which is there or is not."""
+    return Argument(name, text, option=True, required=False, switch=True)

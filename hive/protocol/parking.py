@@ -53,7 +53,9 @@ EXITS: Mapping[Reason, Exit] = {
         "backing off after a failure", "wait, or hive kick {agent}", timed=True, kicked=True
     ),
     Reason.LOGIN: Exit(
-        "its CLI is not logged in", "log in, then hive resume {agent} --reason login", resumed=True
+        "its CLI is not logged in",
+        "give it a key (hive secret set), or hive resume {agent} --reason login",
+        resumed=True,
     ),
     Reason.LIMIT: Exit("its model's rate limit is reached", "wait for the limit to reset", timed=True),
     Reason.BUDGET: Exit(

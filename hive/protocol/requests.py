@@ -21,7 +21,8 @@ WIRE_COMMANDS: Mapping[str, WireCommand] = {
         WireCommand("message.redrive", commands.Redrive),
         WireCommand("message.bury", commands.Bury),
         WireCommand("message.release", commands.ReleaseBlocked),
-        WireCommand("agent.spawn", commands.AddAgent),
+        WireCommand("agent.spawn", commands.AddAgent, filled=("by", "needs_login")),
+        WireCommand("agent.change", commands.ChangeAgent),
         WireCommand("agent.remove", commands.RemoveAgent),
         WireCommand("agent.pause", commands.Pause),
         WireCommand("agent.resume", commands.Resume),
@@ -30,6 +31,8 @@ WIRE_COMMANDS: Mapping[str, WireCommand] = {
         WireCommand("agent.kick", commands.Kick),
         WireCommand("turn.cancel", commands.CancelTurn),
         WireCommand("client.token", None, Role.OWNER),
+        WireCommand("secret.set", None, Role.OWNER),
+        WireCommand("secret.remove", None, Role.OWNER),
         WireCommand("session.link", None, Role.OWNER),
         WireCommand("session.revoke", commands.RevokeWebSession, Role.OWNER, filled=()),
         WireCommand("chaos.on", None, Role.OWNER),
@@ -57,6 +60,7 @@ GETS: Mapping[str, Get] = {
         Get("rows", "older rows of a stream; args: agent, after, limit"),
         Get("journal", "journal rows; args: after, limit"),
         Get("endpoint", "URL, socket and header of an agent's tools; args: agent", Role.OPERATOR),
+        Get("secrets", "the credentials, without their values, and who uses each", Role.OWNER),
         Get("doctor", "invariants, disk, sizes, ports, versions, each with cause and remedy"),
     )
 }

@@ -4,32 +4,17 @@ A verb changes something (`wire` names a command of the protocol `hive.1`), read
 done by the command line itself (`local`).  What the page may ask for is in `hive.protocol.requests`.
 """
 
-from hive.protocol.grammar import Argument, Verb
-from hive.protocol.parking import RESUMABLE
+from hive.protocol.agent_verbs import AGENT_VERBS, ONE_AGENT
+from hive.protocol.grammar import Argument, Verb, option, switch
 
-BACKENDS = ("scripted", "claude", "external")
 CHAOS_KINDS = ("hints", "actor", "box", "commit", "provider", "request")
-RULES = ("plain", "demo-manager", "demo-surveyor")
 
 FAULTS = "none, some, some*3, crash=0.01,hang=0.1, or faults by name"
 """How faults can be written."""
 
 
-def _option(name: str, text: str, *, number: bool = False, default: str | None = None) -> Argument:
-    return Argument(name, text, option=True, required=False, number=number, default=default)
-
-
-def _switch(name: str, text: str) -> Argument:
-    return Argument(name, text, option=True, required=False, switch=True)
-
-
-_AGENT = Argument("agent", "an agent's name")
 _MESSAGE = Argument("message", "a message's id or number")
-_ONE_OR_ALL = (
-    Argument("agent", "an agent's name", required=False),
-    _switch("all", "every agent"),
-)
-_BEFORE = _option("before", "only mail with a smaller number than this", number=True)
+_BEFORE = option("before", "only mail with a smaller number than this", number=True)
 
 VERBS: tuple[Verb, ...] = (
     Verb(
@@ -37,13 +22,13 @@ VERBS: tuple[Verb, ...] = (
         "a temporary swarm of five scripted agents that survey a directory tree",
         "start",
         (
-            _option("on", "the tree to survey (default: the current directory)"),
-            _option("seconds", "stop after so many seconds", number=True),
-            _option("chaos", "break it so many times a minute (hive chaos)", number=True),
-            _switch("i-know", "what chaos breaks"),
-            _switch("headless", "no browser, no page link"),
-            _switch("json", "print one JSON object at the end"),
-            _switch("no-open", "do not open a browser"),
+            option("on", "the tree to survey (default: the current directory)"),
+            option("seconds", "stop after so many seconds", number=True),
+            option("chaos", "break it so many times a minute (hive chaos)", number=True),
+            switch("i-know", "what chaos breaks"),
+            switch("headless", "no browser, no page link"),
+            switch("json", "print one JSON object at the end"),
+            switch("no-open", "do not open a browser"),
         ),
         local=True,
         details=(
@@ -57,7 +42,7 @@ VERBS: tuple[Verb, ...] = (
         "up",
         "run the hive of a directory until it is told to stop",
         "start",
-        (_switch("detach", "run in the background"),),
+        (switch("detach", "run in the background"),),
         local=True,
         details=(
             "The first start makes the directory and a commented hive.toml. On a terminal it prints a link "
@@ -94,7 +79,7 @@ VERBS: tuple[Verb, ...] = (
         get="tree",
         also=("agents",),
     ),
-    Verb("why", "one sentence: why an agent is awake, idle or parked", "look", (_AGENT,), get="agent"),
+    Verb("why", "one sentence: why an agent is awake, idle or parked", "look", (ONE_AGENT,), get="agent"),
     Verb(
         "tail",
         "follow what agents do",
@@ -107,7 +92,7 @@ VERBS: tuple[Verb, ...] = (
         "events",
         "follow the journal",
         "look",
-        (_option("from", "begin with this number", number=True),),
+        (option("from", "begin with this number", number=True),),
         get="journal",
         also=("status",),
         details="Without --from it begins with what happens next.",
@@ -134,16 +119,16 @@ VERBS: tuple[Verb, ...] = (
                 required=False,
                 choices=("on", "off"),
             ),
-            _option("rate", "strikes a minute at most, 1 to 600", number=True),
-            _option("seconds", "for how long (default: 600)", number=True),
+            option("rate", "strikes a minute at most, 1 to 600", number=True),
+            option("seconds", "for how long (default: 600)", number=True),
             Argument(
                 "only",
                 f"only these kinds, with commas between: {', '.join(CHAOS_KINDS)}",
                 option=True,
                 required=False,
             ),
-            _option("seed", "draw the strikes of an earlier run again", number=True),
-            _switch("i-know", "I know what it will do"),
+            option("seed", "draw the strikes of an earlier run again", number=True),
+            switch("i-know", "I know what it will do"),
         ),
         wire="chaos.on",
         get="chaos",
@@ -157,109 +142,7 @@ VERBS: tuple[Verb, ...] = (
             "loses two children in that time at most, and the daemon goes on."
         ),
     ),
-    Verb(
-        "spawn",
-        "add an agent",
-        "agents",
-        (
-            Argument("name", "its name: a-z, 0-9, '-'"),
-            Argument("backend", "what runs it", option=True, choices=BACKENDS),
-            _switch("manager", "make it the manager"),
-            _option("purpose", "what it is for, shown to it and to others"),
-            _option("model", "what its CLI is to think with (default: the CLI's own choice)"),
-            Argument("rules", "rule table of a scripted agent", option=True, required=False, choices=RULES),
-            _switch("allow-shell", "let it run commands: by !sh in a script, by the shell of an agent's CLI"),
-            Argument(
-                "directives-from", "senders a scripted agent obeys", option=True, required=False, many=True
-            ),
-        ),
-        wire="agent.spawn",
-        details=(
-            "A scripted agent obeys lines that begin with ! from the senders named, and otherwise its rules. "
-            "A claude agent is run with Claude Code. "
-            "An external agent is a client of yours that connects to its endpoint: hive endpoint NAME."
-        ),
-    ),
-    Verb(
-        "remove",
-        "remove an agent; its mail becomes dead letters",
-        "agents",
-        (_AGENT,),
-        wire="agent.remove",
-        details='The letters are called "removed", their senders are told, and hive redrive ID --to brings '
-        "one back.",
-    ),
-    Verb(
-        "pause",
-        "stop an agent from taking mail; a running turn finishes",
-        "agents",
-        (
-            *_ONE_OR_ALL,
-            _switch("now", "interrupt the turn, requeue its mail"),
-        ),
-        wire="agent.pause",
-    ),
-    Verb(
-        "resume",
-        "end a pause, or what else a person must end",
-        "agents",
-        (
-            *_ONE_OR_ALL,
-            Argument(
-                "reason",
-                "lift these reasons and not the pause",
-                option=True,
-                required=False,
-                many=True,
-                choices=tuple(reason.value for reason in RESUMABLE),
-            ),
-        ),
-        wire="agent.resume",
-        details="Each reason is lifted by its name only; hive why AGENT says which hold.",
-    ),
-    Verb(
-        "stop",
-        "take an agent's box down and keep it down; its mail waits",
-        "agents",
-        _ONE_OR_ALL,
-        wire="agent.stop",
-        details="A running turn is interrupted and its mail requeued.",
-    ),
-    Verb(
-        "start",
-        "let a stopped agent's box come up again, with its next turn",
-        "agents",
-        _ONE_OR_ALL,
-        wire="agent.start",
-    ),
-    Verb("kick", "wake an agent now, ending a backoff", "agents", _ONE_OR_ALL, wire="agent.kick"),
-    Verb(
-        "cancel",
-        "stop an agent's running turn",
-        "agents",
-        (_AGENT, _switch("requeue", "try its mail again")),
-        wire="turn.cancel",
-    ),
-    Verb(
-        "endpoint",
-        "an agent's tools endpoint and ready-to-paste client configuration",
-        "agents",
-        (
-            _AGENT,
-            Argument(
-                "for",
-                "which client",
-                option=True,
-                required=False,
-                choices=("claude", "codex", "opencode", "gemini", "generic"),
-                default="generic",
-            ),
-            _switch("rotate", "replace the token"),
-        ),
-        wire="client.token",
-        get="endpoint",
-        details="The first use makes a token and shows it, once; later a placeholder stands in its place.",
-    ),
+    *AGENT_VERBS,
     Verb(
         "send",
         "send mail as the operator",
@@ -267,10 +150,10 @@ VERBS: tuple[Verb, ...] = (
         (
             Argument("to", "an agent, manager, or '*' for every agent"),
             Argument("text", "the message, or - to read it from standard input"),
-            _switch("wait", "wait for the first reply"),
-            _switch("urgent", "overtake normal mail"),
-            _option("reply-to", "the message this answers"),
-            _option("seconds", "how long --wait waits (default: 300)", number=True),
+            switch("wait", "wait for the first reply"),
+            switch("urgent", "overtake normal mail"),
+            option("reply-to", "the message this answers"),
+            option("seconds", "how long --wait waits (default: 300)", number=True),
         ),
         wire="message.send",
         also=("message", "agent", "status"),
@@ -280,7 +163,7 @@ VERBS: tuple[Verb, ...] = (
         ),
     ),
     Verb("inbox", "the operator's mail", "mail", (_BEFORE,), get="mailbox", details="A * marks unread mail."),
-    Verb("mail", "an agent's mailbox", "mail", (_AGENT, _BEFORE), get="mailbox"),
+    Verb("mail", "an agent's mailbox", "mail", (ONE_AGENT, _BEFORE), get="mailbox"),
     Verb("message", "the life story of a message", "mail", (_MESSAGE,), get="message"),
     Verb("read", "mark a message to you as read", "mail", (_MESSAGE,), wire="message.read"),
     Verb("unread", "mark a message to you as unread", "mail", (_MESSAGE,), wire="message.read"),
@@ -292,8 +175,8 @@ VERBS: tuple[Verb, ...] = (
         "mail",
         (
             _MESSAGE,
-            _option("to", "to somebody else"),
-            _switch("edit", "edit the text first, in $EDITOR"),
+            option("to", "to somebody else"),
+            switch("edit", "edit the text first, in $EDITOR"),
         ),
         wire="message.redrive",
         also=("message",),
@@ -320,9 +203,9 @@ VERBS: tuple[Verb, ...] = (
         "kill a hive of its own again and again under load, and see whether a message is lost",
         "try",
         (
-            _option("minutes", "for so long (default: 1; none with --kills)", number=True),
-            _option("kills", "stop after so many kills", number=True),
-            _option("seed", "of its chances", number=True),
+            option("minutes", "for so long (default: 1; none with --kills)", number=True),
+            option("kills", "stop after so many kills", number=True),
+            option("seed", "of its chances", number=True),
         ),
         local=True,
         details=(
@@ -337,17 +220,15 @@ VERBS: tuple[Verb, ...] = (
         "tell stories of agents in virtual time, under many seeds and faults",
         "try",
         (
-            _option("story", "the name of one of hive's, or FILE.py:NAME (default: all of hive's, in turn)"),
-            _option("seeds", "FIRST..LAST (default: 0..99)", default="0..99"),
-            _option("faults", f"what goes wrong: {FAULTS} (default: none)", default="none"),
-            _option("jobs", "processes at once (default: the cores)", number=True),
-            _option(
-                "seconds-per-seed", "real time until a story is said to hang (default: 120)", number=True
-            ),
-            _option("stop-at", "begin no more seeds after so many failed", number=True),
-            _switch("shrink", "leave out the faults that a failure does not need"),
-            _switch("twice", "tell each seed again in another process, and compare"),
-            _switch("list", "list hive's own stories"),
+            option("story", "the name of one of hive's, or FILE.py:NAME (default: all of hive's, in turn)"),
+            option("seeds", "FIRST..LAST (default: 0..99)", default="0..99"),
+            option("faults", f"what goes wrong: {FAULTS} (default: none)", default="none"),
+            option("jobs", "processes at once (default: the cores)", number=True),
+            option("seconds-per-seed", "real time until a story is said to hang (default: 120)", number=True),
+            option("stop-at", "begin no more seeds after so many failed", number=True),
+            switch("shrink", "leave out the faults that a failure does not need"),
+            switch("twice", "tell each seed again in another process, and compare"),
+            switch("list", "list hive's own stories"),
         ),
         local=True,
         details=(

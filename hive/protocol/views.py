@@ -158,6 +158,15 @@ class Figures:
 
 
 @frozen
+class Credential:
+    """What may be known of a credential: nothing of its values."""
+
+    name: str
+    variables: tuple[str, ...]
+    changed_at: float
+
+
+@frozen
 class AuditView:
     """How a running hive's audit of itself stands."""
 

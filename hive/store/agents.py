@@ -8,13 +8,23 @@ import json
 
 from attrs import asdict
 
-from hive.protocol.commands import AddAgent, AppendStream, RemoveAgent, SetStatus, Settings
+from hive.protocol.commands import (
+    AddAgent,
+    AppendStream,
+    ChangeAgent,
+    NoteCredential,
+    RemoveAgent,
+    SetStatus,
+    Settings,
+)
 from hive.protocol.errors import Conflict, Malformed
 from hive.protocol.names import MANAGER, check_name
 from hive.protocol.outcome import Outcome
+from hive.protocol.parking import Reason
 from hive.protocol.views import StreamView
 from hive.store import rows, slots
 from hive.store.notes import tell_undelivered
+from hive.store.parking import lift_reason, set_reason
 from hive.store.texts import check_text
 from hive.store.transaction import Transaction
 from hive.store.verdicts import Change, Verdict, kill_unclaimed, settle
@@ -26,7 +36,7 @@ SETTINGS_BYTES = 16 * 1024
 """Of an agent's settings as JSON, which every look at the agent reads."""
 
 
-def add_agent(tx: Transaction, command: AddAgent) -> None:
+def add_agent(tx: Transaction, command: AddAgent) -> str:
     """Add an agent; a removed one of that name comes back clean, its numbers go on."""
     _check_new(tx, command.name, command.settings)
     tx.execute(
@@ -38,6 +48,37 @@ def add_agent(tx: Transaction, command: AddAgent) -> None:
     )
     settings = asdict(command.settings)
     tx.journal("agent.added", command.name, command.name, settings=settings, by=command.by)
+    if command.needs_login:
+        set_reason(tx, command.name, Reason.LOGIN, detail=command.needs_login)
+    return command.needs_login
+
+
+def change_agent(tx: Transaction, command: ChangeAgent) -> Settings:
+    """Keep other settings; the harness finds them at its next look."""
+    before = rows.settings_of(rows.live_agent(tx, command.name)["settings"])
+    settings = command.applied(before)
+    _check_size(settings)
+    if settings != before:
+        tx.execute("UPDATE agent SET settings = ? WHERE name = ?", rows.settings_text(settings), command.name)
+        tx.journal("agent.changed", command.name, command.name, settings=asdict(settings), by=command.by)
+    if settings.login != before.login:
+        # Whether the other one is any good shows at the next turn.
+        lift_reason(tx, command.name, Reason.LOGIN, command.by)
+    return settings
+
+
+def note_credential(tx: Transaction, command: NoteCredential) -> tuple[str, ...]:
+    """Wake whoever waited for this credential."""
+    if not command.variables:
+        tx.journal("credential.removed", None, command.name, by=command.by)
+        return ()
+    tx.journal("credential.set", None, command.name, variables=command.variables, by=command.by)
+    users = [
+        str(row["name"])
+        for row in tx.rows("SELECT name, settings FROM agent WHERE removed_at IS NULL ORDER BY name")
+        if rows.settings_of(row["settings"]).login == command.name
+    ]
+    return tuple(name for name in users if lift_reason(tx, name, Reason.LOGIN, command.by))
 
 
 def _check_new(tx: Transaction, name: str, settings: Settings) -> None:
@@ -46,13 +87,17 @@ def _check_new(tx: Transaction, name: str, settings: Settings) -> None:
         raise Malformed(f"{settings.role[:40]!r} is not a role; use {' or '.join(ROLES)}.")
     if name == MANAGER and settings.role != MANAGER:
         raise Malformed(f"Mail to {MANAGER!r} goes to who has that role; choose the role or another name.")
-    if (size := len(rows.settings_text(settings))) > SETTINGS_BYTES:
-        raise Malformed(f"The settings have {size} bytes; {SETTINGS_BYTES} is the most.")
+    _check_size(settings)
     if rows.is_live(tx, name):
         raise Conflict(f"There is an agent {name!r} already; choose another name, or remove it first.")
     manager = rows.manager_name(tx)
     if settings.role == MANAGER and manager is not None:
         raise Conflict(f"{manager!r} is the manager already; a hive has one at most.")
+
+
+def _check_size(settings: Settings) -> None:
+    if (size := len(rows.settings_text(settings))) > SETTINGS_BYTES:
+        raise Malformed(f"The settings have {size} bytes; {SETTINGS_BYTES} is the most.")
 
 
 def remove_agent(tx: Transaction, command: RemoveAgent) -> int:

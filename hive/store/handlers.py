@@ -28,6 +28,8 @@ Handler = Callable[[Transaction, Any], object]
 
 HANDLERS: Mapping[type[commands.Command[Any]], Handler] = {
     commands.AddAgent: agents.add_agent,
+    commands.ChangeAgent: agents.change_agent,
+    commands.NoteCredential: agents.note_credential,
     commands.RemoveAgent: agents.remove_agent,
     commands.SetStatus: agents.set_status,
     commands.AppendStream: agents.append_stream,

@@ -124,6 +124,7 @@ DEEDS: Final[tuple[Deed, ...]] = (
     *[kick] * 2,
     lambda play: ask.CancelTurn(play.agent(), requeue=play.perhaps(2)),
     lambda play: ask.SetStatus(play.agent(), f"at {play.random.random():.2f}"),
+    lambda play: ask.ChangeAgent(play.agent(), model=play.random.choice(["", "opus", "haiku"])),
     lambda play: ask.MarkRead(play.message(), unread=play.perhaps(3)),
     lambda play: ask.MarkDone(play.message("ready")),
     lambda play: ask.Bury(play.message("ready", "blocked")),

@@ -88,6 +88,8 @@ class Journal:
         if type_ == "agent.added":
             fresh: Json = {"status": "", "status_at": None, "parked": [], "turn": None}
             self.agents[name] = {"name": name, "settings": data["settings"], "added_at": at, **fresh}
+        elif type_ == "agent.changed" and name in self.agents:
+            self.agents[name] |= {"settings": data["settings"]}
         elif type_ == "agent.removed":
             self.agents.pop(name, None)
         elif type_ == "agent.status" and name in self.agents:

@@ -20,12 +20,14 @@ from hive.actors import ChildSpec
 from hive.actors.broker import Broker
 from hive.actors.protocol import BROKER, WRITER
 from hive.actors.writer import Writer
+from hive.agents.logins import missing, variable_of
 from hive.protocol.chaos import Plan
-from hive.protocol.commands import AddAgent, Command
+from hive.protocol.commands import AddAgent, Command, Settings
 from hive.protocol.errors import HiveRefusal
 from hive.protocol.grammar import Role
 from hive.protocol.limits import Limits
 from hive.protocol.names import OPERATOR
+from hive.protocol.views import Credential
 from hive.store.backup import backup, restore
 from hive.store.batch import Handler
 from hive.store.handlers import HANDLERS
@@ -134,6 +136,36 @@ class Switch:
 
 
 @define(eq=False)
+class OpenVault:
+    """Credentials that nobody hides; an agent of the backend `claude` needs one."""
+
+    kept: dict[str, dict[str, str]] = field(factory=dict)
+
+    def credentials(self) -> Sequence[Credential]:
+        """Their names and variables."""
+        return [Credential(name, tuple(sorted(kept)), 0.0) for name, kept in sorted(self.kept.items())]
+
+    def variable_of(self, name: str) -> str:
+        """As hive has it."""
+        return variable_of(name)
+
+    def missing(self, settings: Settings) -> str:
+        """As hive has it."""
+        return missing(settings, self.kept.get(settings.login, ()))
+
+    async def put(self, name: str, variable: str, value: str) -> tuple[str, ...]:
+        """Keep it, in a while."""
+        await trio.lowlevel.checkpoint()
+        self.kept.setdefault(name, {})[variable] = value
+        return tuple(sorted(self.kept[name]))
+
+    async def remove(self, name: str) -> bool:
+        """Forget it, in a while."""
+        await trio.lowlevel.checkpoint()
+        return self.kept.pop(name, None) is not None
+
+
+@define(eq=False)
 class Powers:
     """What the owner may ask for, counted."""
 
@@ -143,6 +175,7 @@ class Powers:
 
     stopping: bool = False
     chaos: Switch = field(factory=Switch)
+    secrets: OpenVault = field(factory=OpenVault)
 
     def endpoint(self, agent: str) -> Mapping[str, object]:
         """Nowhere."""

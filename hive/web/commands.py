@@ -12,16 +12,18 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 import trio
-from attrs import frozen
+from attrs import evolve, frozen
 
 from hive.actors import HiveError
 from hive.actors.protocol import Perform
 from hive.protocol import chaos, commands
 from hive.protocol.commands import (
     AddAgent,
+    ChangeAgent,
     Command as StoreCommand,
     Expectation,
     KeepAnswer,
+    NoteCredential,
     Once,
     SetClientToken,
 )
@@ -74,10 +76,21 @@ async def _performed(parts: WebParts, connection: Connection, command: Command) 
     if own := OWN.get(command.name):
         return await _once(parts, login, command, own)
     built = _built(wire, login, command, _arguments(connection, command))
-    if isinstance(built, AddAgent):
-        parts.check_settings(built.settings)
     once = Once(_scope(login), command.id, digest(built), _expected(command))
-    return await parts.broker.ask(Perform(built, once))
+    return await parts.broker.ask(Perform(_checked(parts, built), once))
+
+
+def _checked(parts: WebParts, built: StoreCommand[object]) -> StoreCommand[object]:
+    """The command, where something could run the agent it is about, as it then is."""
+    match built:
+        case AddAgent():
+            parts.check_settings(built.settings)
+            return evolve(built, needs_login=parts.powers.secrets.missing(built.settings))
+        case ChangeAgent():
+            view = parts.store.reader.agent(built.name)
+            if view is not None:
+                parts.check_settings(built.applied(view.settings))
+    return built
 
 
 def _arguments(connection: Connection, command: Command) -> Mapping[str, object]:
@@ -186,6 +199,25 @@ async def _mint_client_token(request: Request) -> object:
     return {"agent": agent, "token": token if known and known.client_token == sha256 else None}
 
 
+async def _set_secret(request: Request) -> object:
+    """Keep a secret.  Only this daemon's memory knows that it has done so: a repeat keeps it once more."""
+    name, value = check_name(request.text("name")), request.text("value")
+    given = request.command.arguments.get("variable")
+    secrets = request.parts.powers.secrets
+    variable = secrets.variable_of(name) if given is None else request.text("variable")
+    variables = await secrets.put(name, variable, value)
+    noted = NoteCredential(name, variables, by=request.login.who)
+    return {"name": name, "variables": variables, "woken": await request.parts.broker.ask(Perform(noted))}
+
+
+async def _remove_secret(request: Request) -> object:
+    name = check_name(request.text("name"))
+    if not await request.parts.powers.secrets.remove(name):
+        raise NotFound(f"there is no credential {name!r}; hive secret list names those there are")
+    await request.parts.broker.ask(Perform(NoteCredential(name, (), by=request.login.who)))
+    return {"name": name}
+
+
 async def _backup(request: Request) -> object:
     file = Path(request.text("file"))
     if not file.is_absolute():
@@ -227,6 +259,8 @@ OWN: Mapping[str, Own] = {
     "chaos.on": _chaos_on,
     "chaos.off": _chaos_off,
     "client.token": _mint_client_token,
+    "secret.set": _set_secret,
+    "secret.remove": _remove_secret,
     "hive.backup": _backup,
     "hive.stop": _stop,
     "session.link": _link,

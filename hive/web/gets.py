@@ -143,6 +143,20 @@ def _chaos(parts: WebParts, _arguments: Arguments) -> Mapping[str, object]:
     return {"kinds": {kind.value: deed for kind, deed in DEEDS.items()}, "last": parts.powers.chaos.said()}
 
 
+def _secrets(parts: WebParts, _arguments: Arguments) -> Sequence[Mapping[str, object]]:
+    """Who uses a credential is who would: no value is looked at."""
+    agents = parts.store.reader.agents()
+    return [
+        {
+            "name": one.name,
+            "variables": list(one.variables),
+            "changed_at": one.changed_at,
+            "used_by": [view.name for view in agents if view.settings.login == one.name],
+        }
+        for one in parts.powers.secrets.credentials()
+    ]
+
+
 def _tree(parts: WebParts, _arguments: Arguments) -> object:
     return plain(parts.powers.tree())
 
@@ -248,6 +262,7 @@ ANSWERS: Mapping[str, Callable[[WebParts, Arguments], object]] = {
     "agent": _agent,
     "tree": _tree,
     "chaos": _chaos,
+    "secrets": _secrets,
     "message": _message,
     "mailbox": _mailbox,
     "traffic": _traffic,

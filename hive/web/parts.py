@@ -1,7 +1,7 @@
 """What the page needs of the rest of hive, handed in by whoever composes it."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
@@ -13,7 +13,7 @@ from hive.protocol.chaos import Plan
 from hive.protocol.commands import Settings
 from hive.protocol.grammar import Role
 from hive.protocol.names import OPERATOR
-from hive.protocol.views import AuditView
+from hive.protocol.views import AuditView, Credential
 from hive.store.port import Store
 from hive.web.answers import Answers
 from hive.web.health import Health
@@ -38,6 +38,30 @@ class Chaos(Protocol):
         ...
 
 
+class Secrets(Protocol):
+    """The credentials of a hive, whose values go in and never come out here."""
+
+    def credentials(self) -> Sequence[Credential]:
+        """Their names, variables and ages."""
+        ...
+
+    def variable_of(self, name: str) -> str:
+        """The variable that the CLI of a backend takes its key from.  `Malformed` where none is known."""
+        ...
+
+    def missing(self, settings: Settings) -> str:
+        """What to do so that an agent with these settings is logged in; empty where there is nothing."""
+        ...
+
+    async def put(self, name: str, variable: str, value: str) -> tuple[str, ...]:
+        """Keep a value; answers the names of all variables of the credential.  `Malformed`, `Refused`."""
+        ...
+
+    async def remove(self, name: str) -> bool:
+        """Forget a credential.  Answers whether there was one."""
+        ...
+
+
 class Powers(Protocol):
     """What only the owner may ask for, and only the composition root can do."""
 
@@ -48,6 +72,11 @@ class Powers(Protocol):
     @property
     def chaos(self) -> Chaos:
         """The switch of chaos."""
+        ...
+
+    @property
+    def secrets(self) -> Secrets:
+        """The credentials."""
         ...
 
     async def backup(self, file: Path) -> Mapping[str, object]:

@@ -13,16 +13,14 @@ from hive.containers.subprocess import SubprocessDriver
 from hive.protocol.errors import Refused
 
 
-def test_each_known_cli_is_named_with_its_login(tmp_path: Path) -> None:
-    """As far as a file tells."""
-    (tmp_path / ".codex").mkdir()
-    (tmp_path / ".codex" / "auth.json").touch()
-    installed = {"claude": "/bin/claude", "codex": "/bin/codex", "goose": "/bin/goose"}
-    assert list(found.command_lines(tmp_path, installed.get)) == [
-        "found Claude Code: /bin/claude (not logged in)",
-        "found Codex: /bin/codex (a login exists)",
-        "found Goose: /bin/goose (login unknown)",
+def test_each_known_cli_is_named_and_what_it_lacks() -> None:
+    """A login of the person's own is none of hive's."""
+    installed = {"claude": "/bin/claude", "goose": "/bin/goose"}
+    assert list(found.command_lines((), installed.get)) == [
+        "found Claude Code: /bin/claude (no key yet: hive secret set claude)",
+        "found Goose: /bin/goose",
     ]
+    assert next(found.command_lines(("claude",), installed.get)) == "found Claude Code: /bin/claude"
 
 
 @pytest.mark.parametrize(
@@ -33,7 +31,7 @@ def test_a_start_says_whether_there_is_a_manager(
     tmp_path: Path, manager: str | None, agents: int, words: str
 ) -> None:
     """And what to type where nobody is there."""
-    lines = list(found.report([tmp_path], tmp_path, SubprocessDriver(tmp_path), manager, agents))
+    lines = list(found.report([tmp_path], (), SubprocessDriver(tmp_path), manager, agents))
     assert lines[0] == f"made {tmp_path}"
     assert any("no isolation" in line for line in lines)
     assert words in lines[-1]

@@ -121,7 +121,7 @@ async def test_the_first_sentence_says_what_needs_doing(visiting: Visiting) -> N
     assert "heading: 1 agent needs you" in text
     assert "Every accepted message is accounted for" in text
     assert "rowheader: working iris" in text
-    assert "its CLI is not logged in (claude says: log in). Way out: log in, then tell hive." in text
+    assert "its CLI is not logged in (claude says: log in). Way out: give it a key (hive secret set)." in text
     assert "All 40 pass." in text
     assert "StaticText: Live" in text
 

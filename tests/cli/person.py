@@ -57,12 +57,13 @@ class Person:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("HIVE_")}
         return {**kept, **ours, **self.surroundings}
 
-    def types(self, *words: str, expect: int = 0) -> str:
-        """What a verb prints; fails unless it ends with that status."""
+    def types(self, *words: str, expect: int = 0, given: str = "") -> str:
+        """What a verb prints that is given this on standard input; fails unless it ends with that status."""
         ran = subprocess.run(
             [*HIVE, *words],
             env=self.environment,
             cwd=self.folder,
+            input=given,
             capture_output=True,
             text=True,
             timeout=PATIENCE_SECONDS,

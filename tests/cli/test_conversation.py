@@ -205,6 +205,12 @@ async def test_a_socket_without_a_daemon_is_no_daemon(place: Place, run: Run) ->
         ("kick --all", "agent.kick", {"agent": None}),
         ("cancel iris --requeue", "turn.cancel", {"agent": "iris", "requeue": True}),
         ("remove iris", "agent.remove", {"name": "iris"}),
+        (
+            "change iris --model opus --allow-shell no",
+            "agent.change",
+            {"name": "iris", "model": "opus", "allow_shell": False},
+        ),
+        ("change iris --allow-shell yes", "agent.change", {"name": "iris", "allow_shell": True}),
         ("read m-1", "message.read", {"message": "m-1"}),
         ("unread m-1", "message.read", {"message": "m-1", "unread": True}),
         ("done 1", "message.done", {"message": "1"}),
@@ -238,7 +244,10 @@ async def test_a_resume_says_what_it_lifted_and_what_still_holds_with_its_way_ou
     daemon.results = {"agent.resume": [left, none]}
     _, said = await run("resume", "--all")
     assert said.splitlines() == [
-        "iris: no longer paused; still login (way out: log in, then hive resume iris --reason login).",
+        (
+            "iris: no longer paused; still login (way out: give it a key (hive secret set), "
+            "or hive resume iris --reason login)."
+        ),
         "ben: nothing lifted; still stopped (way out: hive start ben).",
     ]
 
@@ -256,6 +265,21 @@ async def test_spawn_sends_settings_only_where_they_were_named(daemon: FakeDaemo
             "directives_from": ["operator", "ben"],
         },
     }
+
+
+async def test_spawn_says_what_a_new_agent_waits_for(daemon: FakeDaemon, run: Run) -> None:
+    """Rather than telling its owner to write to it."""
+    daemon.results = {"agent.spawn": "its CLI has no key yet: hive secret set claude"}
+    _, said = await run("spawn", "iris", "--backend", "claude", "--model", "opus")
+    assert said == "iris is there, but its CLI has no key yet: hive secret set claude\n"
+
+
+async def test_a_change_of_nothing_is_not_sent(daemon: FakeDaemon, run: Run) -> None:
+    """It says what could be changed."""
+    with pytest.raises(Failed, match="--model") as failed:
+        await run("change", "iris")
+    assert failed.value.status is Status.USAGE
+    assert not daemon.said("cmd")
 
 
 @pytest.mark.parametrize("typed", ["pause", "pause iris --all", "kick", "resume"])

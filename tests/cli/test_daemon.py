@@ -4,11 +4,14 @@ import os
 import select
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from hive.directory import Directory, holder
 from tests.cli.person import HIVE, Person, processes_of
+
+KEY = "sk-secret-of-the-test"
 
 pytestmark = pytest.mark.slow
 
@@ -89,6 +92,21 @@ def test_a_life_of_a_hive(person: Person) -> None:  # noqa: PLR0915 - one life, 
     assert "agent:boss" in person.types("tree")
     assert "ok   invariants" in person.types("doctor")
 
+    # Keys, and what an agent is run with.
+    waits = person.types("spawn", "rosa", "--backend", "claude")
+    assert waits == "rosa is there, but its CLI has no key yet: hive secret set claude\n"
+    assert "its CLI has no key yet" in person.types("why", "rosa")
+    assert "No longer waiting for it: rosa." in person.types("secret", "set", "claude", given=f"{KEY}\n")
+    assert "rosa is idle" in person.types("why", "rosa")
+    assert "used by rosa" in person.types("secret", "list")
+    (kept,) = (person.root / "credentials").iterdir()
+    assert kept.stat().st_mode & 0o777 == 0o600
+    assert "run so from its next turn on" in person.types("change", "rosa", "--model", "opus")
+    assert person.asks("ps")[-1]["view"]["settings"]["model"] == "opus"
+    assert "is no model's name" in person.types("change", "rosa", "--model=--resume", expect=1)
+    person.types("secret", "remove", "claude")
+    assert list((person.root / "credentials").iterdir()) == []
+
     # Copies.
     copy, other = person.root.parent / "copy", person.root.parent / "other"
     person.types("backup", str(copy))
@@ -104,11 +122,17 @@ def test_a_life_of_a_hive(person: Person) -> None:  # noqa: PLR0915 - one life, 
     assert "code=" not in log
     assert "\x1b" not in log
     assert "Traceback" not in log
+    assert [path for path in person.root.rglob("*") if path.is_file() and KEY in contents(path)] == []
 
     restored = Person(other)
     restored.types("up", "--detach")
-    assert [entry["view"]["name"] for entry in restored.asks("ps")] == ["boss"]
+    assert [entry["view"]["name"] for entry in restored.asks("ps")] == ["boss", "rosa"]
     restored.types("down")
+
+
+def contents(path: Path) -> str:
+    """A file's bytes as text, whatever they are."""
+    return path.read_bytes().decode("latin-1")
 
 
 def _printed(person: Person, *words: str) -> str:

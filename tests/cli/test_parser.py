@@ -12,9 +12,10 @@ from hive.cli.parser import SECTIONS, find, overview, parse, parser_of, spelled
 from hive.cli.show import SHOWN
 from hive.cli.status import Failed, Status
 from hive.cli.verbs import COMMANDS
+from hive.protocol.agent_verbs import BACKENDS, RULES
 from hive.protocol.grammar import Argument, Verb
 from hive.protocol.requests import GETS, PAGE_ONLY, WIRE_COMMANDS
-from hive.protocol.verbs import BACKENDS, RULES, VERBS
+from hive.protocol.verbs import VERBS
 
 ROOT = Path(__file__).resolve().parents[2]
 each_verb = pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)

@@ -187,7 +187,7 @@ TURN = TurnView(12, "iris", 1, NOW - 200, messages=("m-a", "m-b"))
             (
                 "iris is parked: paused by the operator, since 07:59, way out: hive resume iris;"
                 " parked: its CLI is not logged in, since 07:58,"
-                " way out: log in, then hive resume iris --reason login."
+                " way out: give it a key (hive secret set), or hive resume iris --reason login."
             ),
         ),
         (

@@ -17,7 +17,7 @@ from attrs import define
 from hive import config
 from hive.actors.protocol import BROKER, Perform
 from hive.agents.cli.claude_words import CONFIGURATION
-from hive.app import compose
+from hive.agents.keyring import Keyring
 from hive.app.compose import run_hive
 from hive.app.running import Running
 from hive.directory import Directory, locked
@@ -94,7 +94,8 @@ async def scene(
         try:
             async with scripted_model() as model:
                 login = {} if key is None else {"ANTHROPIC_API_KEY": key, "ANTHROPIC_BASE_URL": model.url}
-                monkeypatch.setattr(compose, "credentials", lambda _agent: login)
+                for variable, value in login.items():
+                    Keyring(directory.credentials).put("claude", variable, value)
                 async with run_hive(directory, settings) as running:
                     if running.store.reader.agent("iris") is None:
                         added = AddAgent("iris", Settings(backend="claude"))

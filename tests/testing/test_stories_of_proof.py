@@ -29,7 +29,7 @@ from hive.testing.stories import STORIES
 from hive.testing.stories.book import Book
 from hive.testing.stories.ending import come_to_rest, everything_is_accounted_for
 
-SEEDS = int(os.environ.get("HIVE_SEEDS", "20"))
+SEEDS = int(os.environ.get("HIVE_SEEDS", "16"))
 STRUCK = 0.1
 """In this share of a story's runs each kind of fault strikes, at least; in most it is nearly all of them."""
 

@@ -14,6 +14,7 @@ from hive.protocol.commands import Once
 from hive.protocol.errors import Malformed
 from hive.protocol.grammar import Role
 from hive.protocol.mail import Provenance
+from hive.protocol.parking import Reason
 from hive.testing.mirror import Json
 from hive.testing.page_world import World, in_world
 from hive.web.answers import Answers
@@ -30,6 +31,7 @@ async def asked(
     world: World,
     name: str,
     key: str = "k",
+    /,
     *,
     login: Login = OWNER,
     expect: Mapping[str, object] | None = None,
@@ -40,9 +42,9 @@ async def asked(
     return dict(await perform(world.boot.parts, Connection(login, world.boot.parts), command))
 
 
-async def refusal(world: World, name: str, **arguments: Any) -> str:
+async def refusal(world: World, name: str, key: str = "k", /, **arguments: Any) -> str:
     """The code with which a command is refused."""
-    ack = await asked(world, name, **arguments)
+    ack = await asked(world, name, key, **arguments)
     assert not ack["ok"], ack
     return str(ack["error"]["code"])
 
@@ -101,7 +103,7 @@ def test_a_repeat_gets_its_answer_though_the_message_has_changed_by_its_own_doin
         ready = {"state": "ready"}
         for _ in range(2):
             assert (await asked(world, "message.done", expect=ready, **given))["ok"]
-        assert await refusal(world, "message.done", key="other", expect=ready, **given) == "conflict"
+        assert await refusal(world, "message.done", "other", expect=ready, **given) == "conflict"
         assert world.carried_out["k"] == 1
 
     in_world(tmp_path, tell)
@@ -237,8 +239,8 @@ def test_an_id_used_for_something_else_is_a_conflict(tmp_path: Path) -> None:
         await asked(world, "client.token", "t", agent="iris")
         assert await refusal(world, "hive.backup", file=str(tmp_path / "b")) == "conflict"
         assert await refusal(world, "hive.stop") == "conflict"
-        assert await refusal(world, "message.send", key="s", to="iris", body="other") == "conflict"
-        assert await refusal(world, "client.token", key="t", agent="rosa") == "conflict"
+        assert await refusal(world, "message.send", "s", to="iris", body="other") == "conflict"
+        assert await refusal(world, "client.token", "t", agent="rosa") == "conflict"
         assert world.powers.backups.total() == 1
         assert world.powers.stops == 0
 
@@ -296,9 +298,9 @@ def test_the_owners_commands_say_what_is_wrong_with_their_arguments(tmp_path: Pa
 
     async def tell(world: World) -> None:
         assert await refusal(world, "hive.backup", file="copy") == "malformed"
-        assert await refusal(world, "client.token", key="a", agent="nobody") == "not_found"
+        assert await refusal(world, "client.token", "a", agent="nobody") == "not_found"
         await world.do(ask.RemoveAgent("rosa"))
-        assert await refusal(world, "client.token", key="b", agent="rosa") == "not_found"
+        assert await refusal(world, "client.token", "b", agent="rosa") == "not_found"
 
     in_world(tmp_path, tell)
 
@@ -347,6 +349,57 @@ def test_settings_that_nothing_could_run_are_refused(tmp_path: Path) -> None:
         ack: Json = await perform(parts, Connection(OWNER, parts), spawn)
         assert ack["error"]["code"] == "malformed"
         assert world.boot.store.reader.agent("moss") is None
+
+    in_world(tmp_path, tell)
+
+
+def test_an_agent_that_nobody_has_a_key_for_is_parked_and_woken_by_one(tmp_path: Path) -> None:
+    """Its spawn says what to do; the key itself is in no answer, journal row or table."""
+
+    async def tell(world: World) -> None:
+        spawned = await asked(world, "agent.spawn", "a", name="moss", settings={"backend": "claude"})
+        assert spawned["result"] == "its CLI has no key yet: hive secret set claude"
+        view = world.boot.store.reader.agent("moss")
+        assert view is not None
+        assert [one.reason for one in view.parked] == [Reason.LOGIN]
+        kept = await asked(world, "secret.set", "b", name="claude", value="sk-secret")
+        variables = ["ANTHROPIC_API_KEY"]
+        assert kept["result"] == {"name": "claude", "variables": variables, "woken": ["moss"]}
+        assert world.powers.secrets.kept == {"claude": {"ANTHROPIC_API_KEY": "sk-secret"}}
+        assert "sk-secret" not in repr(kept) + answers(world) + repr(world.boot.store.reader.journal(0))
+        again = await asked(world, "agent.spawn", "c", name="fern", settings={"backend": "claude"})
+        assert again["result"] == ""
+
+    in_world(tmp_path, tell)
+
+
+def test_a_credential_of_another_name_says_which_variable_it_is(tmp_path: Path) -> None:
+    """And is taken away by its name, once."""
+
+    async def tell(world: World) -> None:
+        assert await refusal(world, "secret.set", name="work", value="k") == "malformed"
+        kept = await asked(world, "secret.set", "b", name="work", value="k", variable="OPENAI_API_KEY")
+        assert kept["result"]["variables"] == ["OPENAI_API_KEY"]
+        assert (await asked(world, "secret.remove", "c", name="work"))["ok"]
+        assert await refusal(world, "secret.remove", "d", name="work") == "not_found"
+        assert world.powers.secrets.kept == {}
+
+    in_world(tmp_path, tell)
+
+
+def test_a_change_is_checked_as_the_agent_then_is(tmp_path: Path) -> None:
+    """What it is run with already counts as well."""
+
+    async def tell(world: World) -> None:
+        checked: list[ask.Settings] = []
+        parts = evolve(world.boot.parts, check_settings=checked.append)
+        change = Command("k", "agent.change", {"name": "iris", "model": "opus"}, {})
+        ack: Json = dict(await perform(parts, Connection(OWNER, parts), change))
+        assert ack["result"]["model"] == "opus"
+        assert checked == [evolve(ask.Settings(), model="opus")]
+        gone = Command("l", "agent.change", {"name": "nobody"}, {})
+        ack = dict(await perform(parts, Connection(OWNER, parts), gone))
+        assert ack["error"]["code"] == "not_found"
 
     in_world(tmp_path, tell)
 

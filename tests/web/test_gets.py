@@ -133,7 +133,7 @@ def test_a_viewer_sees_everything_but_how_to_come_in(tmp_path: Path) -> None:
             error = (await got(world, what, viewer, agent="iris")).get("error", {"code": ""})
             if error["code"] == "forbidden":
                 refused.add(what)
-        assert refused == {"endpoint"}
+        assert refused == {"endpoint", "secrets"}
 
     in_world(tmp_path, tell)
 

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 import pytest
+from attrs import asdict
 
 from hive.protocol.commands import (
     AddAgent,
@@ -10,9 +11,11 @@ from hive.protocol.commands import (
     AppendStream,
     BoxDown,
     BoxStarted,
+    ChangeAgent,
     EndTurn,
     ForgetProcess,
     Lease,
+    NoteCredential,
     NoteFact,
     Park,
     RecordProcess,
@@ -52,6 +55,72 @@ def test_settings_are_not_of_any_length(desk: "Desk") -> None:
     with pytest.raises(Malformed, match=f"{SETTINGS_BYTES} is the most"):
         desk.do(AddAgent("lily", Settings(purpose="x" * SETTINGS_BYTES)))
     desk.do(AddAgent("lily", Settings(purpose="x" * (SETTINGS_BYTES - 1000))))
+
+
+def test_an_agent_is_run_otherwise_once_it_was_changed(desk: "Desk") -> None:
+    """What was not named stays; the journal has the settings as they are now."""
+    desk.do(AddAgent("lily", Settings(backend="claude", purpose="to serve", model="opus")))
+    changed = desk.do(ChangeAgent("lily", model="haiku", allow_shell=True))
+    assert changed == Settings(backend="claude", purpose="to serve", model="haiku", allow_shell=True)
+    assert settings_of(str(desk.value("SELECT settings FROM agent WHERE name = 'lily'"))) == changed
+    row = desk.rows("agent.changed")[-1]
+    assert (row.subject, row.data["settings"], row.data["by"]) == ("lily", asdict(changed), "operator")
+    assert desk.do(ChangeAgent("lily", model="")).model == ""
+
+
+def test_a_change_that_changes_nothing_is_no_news(desk: "Desk") -> None:
+    """And one that cannot be made leaves everything as it was."""
+    before = desk.do(ChangeAgent("iris"))
+    assert desk.do(ChangeAgent("iris", model=before.model)) == before
+    with pytest.raises(Malformed, match=f"{SETTINGS_BYTES} is the most"):
+        desk.do(ChangeAgent("iris", purpose="x" * SETTINGS_BYTES))
+    with pytest.raises(NotFound, match="'nobody'"):
+        desk.do(ChangeAgent("nobody", model="opus"))
+    assert desk.rows("agent.changed") == []
+
+
+def parked(desk: "Desk", agent: str) -> list[str]:
+    """The reasons that keep an agent from waking."""
+    found = desk.tx().rows("SELECT reason, detail FROM park WHERE agent = ? ORDER BY reason", agent)
+    return [f"{row['reason']}: {row['detail']}" for row in found]
+
+
+def test_an_agent_without_a_login_is_there_and_waits_for_it(desk: "Desk") -> None:
+    """The answer says what to do, and so does the reason."""
+    assert desk.do(AddAgent("moss", Settings())) == ""
+    waits_for = "its CLI has no key yet: hive secret set claude"
+    assert desk.do(AddAgent("lily", Settings(backend="claude"), needs_login=waits_for)) == waits_for
+    assert (parked(desk, "moss"), parked(desk, "lily")) == ([], [f"login: {waits_for}"])
+
+
+def test_a_credential_wakes_those_who_wait_for_it(desk: "Desk") -> None:
+    """By the name they were given, or by their backend's; nobody else, and nobody who waits for more."""
+    for name, credential in (("lily", ""), ("moss", "work"), ("fern", "other")):
+        desk.do(AddAgent(name, Settings(backend="claude", credential=credential), needs_login="a key"))
+    desk.do(Park("lily", Reason.FAILING))
+    assert desk.do(NoteCredential("claude", ("ANTHROPIC_API_KEY",))) == ("lily",)
+    assert desk.do(NoteCredential("work", ("ANTHROPIC_API_KEY",))) == ("moss",)
+    assert (parked(desk, "lily"), parked(desk, "moss")) == (["failing: "], [])
+    assert parked(desk, "fern") == ["login: a key"]
+    row = desk.rows("credential.set")[-1]
+    assert (row.subject, row.data) == ("work", {"variables": ("ANTHROPIC_API_KEY",), "by": "operator"})
+
+
+def test_a_credential_that_is_taken_away_wakes_nobody(desk: "Desk") -> None:
+    """Whoever still has it in a running process goes on until the process ends."""
+    desk.do(AddAgent("lily", Settings(backend="claude"), needs_login="a key"))
+    assert desk.do(NoteCredential("claude", ())) == ()
+    assert parked(desk, "lily") == ["login: a key"]
+    assert desk.rows("credential.removed")[-1].subject == "claude"
+
+
+def test_an_agent_that_is_given_another_credential_tries_it(desk: "Desk") -> None:
+    """Another model is no reason to."""
+    desk.do(AddAgent("lily", Settings(backend="claude"), needs_login="a key"))
+    desk.do(ChangeAgent("lily", model="opus"))
+    assert parked(desk, "lily") == ["login: a key"]
+    desk.do(ChangeAgent("lily", credential="work"))
+    assert parked(desk, "lily") == []
 
 
 @pytest.mark.parametrize(

@@ -120,6 +120,8 @@ function applyAgent(journal, [, at, type, data]) {
     journal.agents.set(name, {
       name, settings: data.settings, added_at: at, status: "", status_at: null, parked: [], turn: null,
     });
+  } else if (type === "agent.changed") {
+    changeAgent(journal, name, { settings: data.settings });
   } else if (type === "agent.removed") {
     journal.agents.delete(name);
   } else if (type === "agent.status") {

@@ -33,7 +33,7 @@ export const PARKED = {
     glyph: "blocked", word: "backing off", words: "backing off after a failure", way: "wait, or kick it", by: "kick", act: "Wake now",
     timed: true,
   },
-  login: { glyph: "waiting", word: "needs a login", words: "its CLI is not logged in", way: "log in, then tell hive", by: "resume", act: "It is logged in" },
+  login: { glyph: "waiting", word: "needs a login", words: "its CLI is not logged in", way: "give it a key (hive secret set)", by: "resume", act: "It is logged in" },
   limit: { glyph: "blocked", word: "rate limited", words: "its model's rate limit is reached", way: "wait for the limit to reset", timed: true },
   budget: { glyph: "waiting", word: "out of budget", words: "its budget is spent", way: "raise the budget, then tell hive", by: "resume", act: "The budget is raised" },
   restarts: { glyph: "error", word: "crashed", words: "its harness crashed too often", way: "start it again", by: "resume", act: "Start it again" },
