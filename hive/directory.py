@@ -50,6 +50,11 @@ class Directory:
         return self.root / "shared"
 
     @property
+    def prompts(self) -> Path:
+        """What agents are told, where a person has changed it."""
+        return self.root / "prompts"
+
+    @property
     def credentials(self) -> Path:
         """The credentials of agents' CLIs, for nobody else to read."""
         return self.root / "credentials"

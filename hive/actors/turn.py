@@ -14,11 +14,20 @@ from hive.actors import lines
 from hive.actors.boxes import Boxes, Up
 from hive.actors.look import InHand
 from hive.agents.backend import Backend, Prompt, SessionSpec, TurnRun
-from hive.agents.events import ErrorClass, PromptAccepted, Result, ToolCalled, ToolReturned, TurnEvent
+from hive.agents.events import (
+    ErrorClass,
+    Noted,
+    PromptAccepted,
+    Result,
+    ToolCalled,
+    ToolReturned,
+    TurnEvent,
+)
+from hive.agents.instructions import Instructions, Told
 from hive.agents.judge import Stop, ending
 from hive.agents.prompt import AgentFacts, fold_in_prompt, wake_prompt
 from hive.agents.tokens import CliSession, Sessions
-from hive.containers.port import BoxDown
+from hive.containers.port import Box, BoxDown
 from hive.protocol.commands import (
     AppendStream,
     BeginTurn,
@@ -62,6 +71,7 @@ class Parts:
     backend: Callable[[Settings], Backend]
     wall: Callable[[], float]
     limits: Limits = Limits()
+    instructions: Callable[[Told], Instructions] = lambda _told: Instructions()
 
 
 @define(eq=False)
@@ -141,9 +151,13 @@ class Turn:
         self.in_hand = InHand(begun.turn, up.epoch)
         token.turn = begun.turn
         try:
-            spec = SessionSpec(self._agent, self._settings, token, up.box)
+            backend = self._parts.backend(self._settings)
             self._say(*lines.header(begun.turn, begun.messages))
-            result = await self._converse(spec, wake_prompt(begun, _facts(spec), self._parts.wall()))
+            spec = SessionSpec(
+                self._agent, self._settings, token, up.box, self._instructions(backend, up.box)
+            )
+            prompt = wake_prompt(begun, _facts(spec), self._parts.wall())
+            result = await self._converse(backend, spec, prompt)
             if result.error is not None and not await self._parts.boxes.is_up(self._agent, up):
                 # Whatever the backend makes of it: what ran in a box that is gone did not fail by itself.
                 self.ask_to_stop(Stop.BOX)
@@ -153,6 +167,13 @@ class Turn:
             verdict = self._give_back(begun.turn)
         return verdict
 
+    def _instructions(self, backend: Backend, box: Box) -> str:
+        if not backend.capabilities.instructions:
+            return ""
+        told = self._parts.instructions(Told(self._agent, self._settings, *_folders(box)))
+        self._say(*(lines.row(Noted("prompts", problem)) for problem in told.problems))
+        return told.text
+
     def _give_back(self, turn: int) -> Ticket[None]:
         self._flush()
         if self._unshown:
@@ -161,8 +182,7 @@ class Turn:
 
     # The conversation.
 
-    async def _converse(self, spec: SessionSpec, prompt: Prompt) -> Result:
-        backend = self._parts.backend(self._settings)
+    async def _converse(self, backend: Backend, spec: SessionSpec, prompt: Prompt) -> Result:
         result = Result(error=ErrorClass.CANCELLED, detail="it did not stop when asked")
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._guard, nursery.cancel_scope)
@@ -272,12 +292,14 @@ class Turn:
             self._rows = []
 
 
+def _folders(box: Box) -> tuple[str, str]:
+    """An agent's own directory and that of all, as processes in its box see them."""
+    seen_as = box.seen_as
+    return seen_as.get("HIVE_STATE", str(box.state_dir)), seen_as.get("HIVE_SHARED", str(box.shared_dir))
+
+
 def _facts(spec: SessionSpec) -> AgentFacts:
-    seen_as = spec.box.seen_as
-    return AgentFacts(
-        name=spec.agent,
-        role=spec.settings.role,
-        purpose=spec.settings.purpose,
-        state_dir=seen_as.get("HIVE_STATE", str(spec.box.state_dir)),
-        shared_dir=seen_as.get("HIVE_SHARED", str(spec.box.shared_dir)),
-    )
+    settings = spec.settings
+    if spec.instructions:
+        return AgentFacts(spec.agent, settings.role, tools=())
+    return AgentFacts(spec.agent, settings.role, settings.purpose, *_folders(spec.box))

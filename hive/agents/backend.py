@@ -37,6 +37,9 @@ class Capabilities:
     external: bool = False
     """Hive runs no turns; the agent's own client claims its mail."""
 
+    instructions: bool = False
+    """Its sessions are told what stands in `SessionSpec.instructions`, however often they are shortened."""
+
 
 @frozen
 class SessionSpec:
@@ -46,6 +49,8 @@ class SessionSpec:
     settings: Settings
     token: CliSession
     box: Box
+    instructions: str = ""
+    """What is true of all turns; a prompt need not say it again.  Empty where the backend cannot be told."""
 
 
 class TurnRun(Protocol):

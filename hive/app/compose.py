@@ -31,6 +31,7 @@ from hive.actors.turn import Parts
 from hive.agents.cli.process import BoxClis
 from hive.agents.gated import Starter
 from hive.agents.http_tools import http_tools
+from hive.agents.instructions import Prompts
 from hive.agents.keyring import Keyring
 from hive.agents.registry import BackendParts, CliParts, check_settings, make_backend
 from hive.agents.shell import BoxShell
@@ -114,7 +115,7 @@ async def run_hive(directory: Directory, config: Config) -> AsyncIterator[Runnin
         boxes, sites = Boxes(store, {driver.name: driver}), Sites(store.hints, commits)
         vault, audit = Vault(Keyring(directory.credentials)), Audit()
         backend = _backend_parts(listeners, store, driver, vault)
-        parts = _turn_parts(config, store, boxes, backend)
+        parts = _turn_parts(config, store, boxes, backend, Prompts(directory.prompts))
         parts = evolve(parts, backend=sites.backends(parts.backend))
         why = "it failed"
         try:
@@ -167,7 +168,9 @@ def _backend_parts(
     return BackendParts(http_tools(listeners.endpoint, new_secret), shell, time.time, clis=clis)
 
 
-def _turn_parts(config: Config, store: SqliteStore, boxes: Boxes, backend: BackendParts) -> Parts:
+def _turn_parts(
+    config: Config, store: SqliteStore, boxes: Boxes, backend: BackendParts, prompts: Prompts
+) -> Parts:
     return Parts(
         store=store,
         hints=store.hints,
@@ -176,6 +179,7 @@ def _turn_parts(config: Config, store: SqliteStore, boxes: Boxes, backend: Backe
         backend=lambda settings: make_backend(settings.backend, backend),
         wall=time.time,
         limits=config.limits,
+        instructions=prompts.instructions,
     )
 
 

@@ -120,6 +120,22 @@ async def test_mail_is_answered_with_hive_s_tools_and_the_session_outlives_hive(
         assert "quite done" in str(second.model.requests[-1])
 
 
+async def test_the_model_is_told_how_an_agent_lives_and_by_whom_that_was_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once, in what the CLI tells it of all turns; a person's other words hold from the next turn on."""
+    async with scene(tmp_path, monkeypatch) as place:
+        await place.turn("!say hello")
+        assert "You are iris, an agent in a hive" in place.model.requests[-1].system
+        assert "Tools of the `hive` server" not in str(place.model.requests[-1].items)
+        prompts = tmp_path / "hive" / "prompts"
+        prompts.mkdir()
+        (prompts / "agent.md").write_text("You are $name, and a cat.")
+        await place.turn("!say meow")
+        assert "You are iris, and a cat." in place.model.requests[-1].system
+        assert "an agent in a hive:" not in place.model.requests[-1].system
+
+
 async def test_an_agent_without_a_shell_gets_none_by_settings_it_writes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -51,7 +51,7 @@ class ClaudeBackend:
     @property
     def capabilities(self) -> Capabilities:
         """Mail can be folded into a running turn."""
-        return Capabilities(fold_in=True)
+        return Capabilities(fold_in=True, instructions=True)
 
     @asynccontextmanager
     async def open(self, spec: SessionSpec) -> AsyncIterator[Session]:
@@ -90,7 +90,7 @@ class ClaudeTurn(CliTurn):
         backend, spec = self._backend, self._spec
         command = words.command(backend.program, spec.settings, session, resumed=resumed)
         environment = words.environment(spec.box, backend.credentials(spec.agent))
-        first = words.initialize(backend.url_of(spec.agent), spec.token.token)
+        first = words.initialize(backend.url_of(spec.agent), spec.token.token, spec.instructions)
         async with backend.start(spec.box, command, environment) as cli:
             keep = partial(self._keep, memory)
             ways = Ways(self._emit, self._tell, keep, backend.new_id, self._asked_to_stop)

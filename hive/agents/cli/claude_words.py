@@ -85,8 +85,8 @@ def environment(box: Box, credentials: Mapping[str, str]) -> Mapping[str, str]:
     return {**credentials, **SWITCHES, "CLAUDE_CONFIG_DIR": f"{home}/{CONFIGURATION}"}
 
 
-def initialize(url: str, token: str) -> JsonObject:
-    """The first request: where hive's tools are, and what opens them."""
+def initialize(url: str, token: str, instructions: str = "") -> JsonObject:
+    """The first request: where hive's tools are, what opens them, and what is true of all turns."""
     server = {
         "type": "http",
         "url": url,
@@ -94,9 +94,13 @@ def initialize(url: str, token: str) -> JsonObject:
         # Else the model sees no more than the tools' names.
         "alwaysLoad": True,
     }
-    return _request(
-        INITIALIZE, {"subtype": "initialize", "mcpServers": {SERVER: server}, "systemPromptSnapshot": False}
-    )
+    request: JsonObject = {
+        "subtype": "initialize",
+        "mcpServers": {SERVER: server},
+        # Else a session would go on with what it was told first, whatever it is told now.
+        "systemPromptSnapshot": False,
+    }
+    return _request(INITIALIZE, {**request, "appendSystemPrompt": instructions} if instructions else request)
 
 
 def user(uuid: str, text: str) -> JsonObject:

@@ -256,3 +256,15 @@ def test_an_agent_thinks_with_the_model_it_was_given(model: str, named: list[str
     """Without one the CLI chooses, as its owner has told it to."""
     command = words.command(("claude",), evolve(Settings(), model=model), "id", resumed=False)
     assert [word for word in command if word == "--model" or word == model != ""] == named
+
+
+def test_what_is_true_of_all_turns_is_said_before_the_first() -> None:
+    """On the CLI's input; a session that goes on is told anew."""
+    world = ClaudeWorld()
+    world.spec = evolve(world.spec, instructions="be a cat")
+    turn(world, Behaviour.WORK)
+    first = next(line for line in world.clis.heard if line["type"] == "control_request")
+    assert isinstance(first["request"], dict)
+    assert first["request"]["appendSystemPrompt"] == "be a cat"
+    assert first["request"]["systemPromptSnapshot"] is False
+    assert "appendSystemPrompt" not in str(words.initialize("http://hive", "token"))
