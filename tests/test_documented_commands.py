@@ -117,6 +117,21 @@ ELSEWHERE: Mapping[str, tuple[str, str]] = {
     "hive sim --list": (f"{SIM}hives_own_stories_are_listed", '"sim", "--list"'),
     "hive sim --shrink": (f"{SIM}a_program_gets_json", '"--shrink"'),
     "hive VERB [arguments]": ("tests/cli/test_parser.py::test_every_verb_has_help", "overview()"),
+    'bin/hive spawn iris --backend claude --purpose "keeps the documentation true"': (
+        LIFE,
+        '"--backend", "claude"',
+    ),
+    "bin/hive up --detach": (LIFE, '"up", "--detach"'),
+    "bin/hive secret set claude": (LIFE, '"secret", "set", "claude"'),
+    'bin/hive send iris "Read README.md here and tell me in one sentence what is missing." --wait': (
+        "tests/real/test_claude.py::test_mail_is_answered_with_hive_s_tools_and_the_session_outlives_hive",
+        "hive/send",
+    ),
+    "hive secret set claude --variable ANTHROPIC_BASE_URL": (
+        "tests/cli/test_secret.py::test_a_variable_may_be_named",
+        '"--variable", "ANTHROPIC_BASE_URL"',
+    ),
+    "hive change iris --model NAME": (LIFE, '"change", "rosa", "--model"'),
     "hive read": (LIFE, '"read"'),
     "hive unread": (LIFE, '"unread"'),
     "hive mcp-stdio": (BOX, 'command="hive", args=["mcp-stdio"]'),
