@@ -352,7 +352,7 @@ sys.exit(4 if name == os.environ.get("FAILS") else 0)
 """
 SHARED = "pytest -n auto --maxprocesses=8"
 FAST = ["ruff check", "ruff format", "mypy", "flake8", f"{SHARED} -m not slow and not real"]
-REST = [f"{SHARED} -q --cov", "coverage_ratchet", f"{SHARED} -m slow", "pytest -m slow or real"]
+REST = [f"{SHARED} -q --cov", "coverage_ratchet", f"{SHARED} -m slow or real", "pytest -m slow or real"]
 
 
 @pytest.fixture
