@@ -4,11 +4,12 @@ The rule kept here: the verdict is a synchronous submit in `finally`.  Whatever 
 an ending the moment the turn has one, and no await stands between.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 
 import trio
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from hive.actors import lines
 from hive.actors.boxes import Boxes, Up
@@ -19,6 +20,7 @@ from hive.agents.events import (
     Noted,
     PromptAccepted,
     Result,
+    SessionOpened,
     ToolCalled,
     ToolReturned,
     TurnEvent,
@@ -94,6 +96,8 @@ class Turn:
     _accepted: bool = field(default=False, init=False)
     _unshown: set[int] = field(factory=set, init=False)
     _receiving: set[str] = field(factory=set, init=False)
+    _model: str = field(default="", init=False)
+    _tools: Counter[str] = field(factory=Counter, init=False)
     _rows: list[StreamRow] = field(factory=list, init=False)
     _rows_wait: trio.Event = field(factory=trio.Event, init=False)
 
@@ -178,7 +182,8 @@ class Turn:
         self._flush()
         if self._unshown:
             self._parts.store.submit(Withdraw(turn, tuple(sorted(self._unshown))))
-        return self._parts.store.submit(ending(turn, self._result, stop=self._stop))
+        ended = ending(turn, self._result, stop=self._stop)
+        return self._parts.store.submit(evolve(ended, model=self._model, tools=dict(self._tools)))
 
     # The conversation.
 
@@ -218,11 +223,15 @@ class Turn:
         self._silence.deadline = trio.current_time() + self._parts.limits.silent_seconds
         self._say(lines.row(event))
         match event:
+            case SessionOpened(model=model):
+                self._model = model
             case PromptAccepted(messages=messages):
                 self._accepted = True
                 self._see(messages)
-            case ToolCalled(id=call, tool=tool) if tool == RECV:
-                self._receiving.add(call)
+            case ToolCalled(id=call, tool=tool):
+                self._tools[tool] += 1
+                if tool == RECV:
+                    self._receiving.add(call)
             case ToolReturned(id=call) if call in self._receiving:
                 self._receiving.discard(call)
                 # With another `recv` under way we could not tell whose messages these are.

@@ -238,11 +238,7 @@ class ScriptedTurn(PlayedTurn):
         await self._emit(Said(text))
 
     async def _use(self, usage: Usage) -> None:
-        self._usage = Usage(
-            input_tokens=self._usage.input_tokens + usage.input_tokens,
-            output_tokens=self._usage.output_tokens + usage.output_tokens,
-            cost_usd=self._usage.cost_usd + usage.cost_usd,
-        )
+        self._usage = self._usage.plus(usage)
         await self._emit(Used(self._usage))
 
     def _next_call(self) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from hive.actors.protocol import HARNESS_PREFIX, agent_of
 from hive.cli.tables import age, flat, table
-from hive.protocol.wording import stamp
+from hive.protocol.wording import duration, stamp
 
 Json = Mapping[str, Any]
 
@@ -118,6 +118,56 @@ def heads(mail: Sequence[Json], width: int | None) -> str:
         for one in mail
     ]
     return table(["number", "from", "to", "state", "at", "text"], rows, width) if rows else "no mail."
+
+
+def turns(data: Sequence[Json], width: int | None) -> str:
+    """An agent's turns, newest first."""
+    rows = [
+        [
+            f"{one['number']}",
+            stamp(one["started_at"]),
+            "" if one["ended_at"] is None else duration(one["ended_at"] - one["started_at"]),
+            (one["outcome"] or "running").replace("_", " "),
+            one["cause"],
+            one["model"],
+            *_used(one),
+            _context(one),
+            " ".join(f"{name}*{count}" for name, count in one["tools"].items()),
+            one["error"] or one["final_text"],
+        ]
+        for one in data
+    ]
+    heads_ = ["turn", "began", "took", "outcome", "cause", "model", "in", "out", "cost", "context", "tools"]
+    return table([*heads_, "said"], rows, width) if rows else "no turns."
+
+
+def _used(one: Json) -> tuple[str, str, str]:
+    money = f"${one['cost_usd']:.4f}" if one["cost_usd"] else ""
+    return f"{one['input_tokens']:,}", f"{one['output_tokens']:,}", money
+
+
+def _context(one: Json) -> str:
+    """How full the model's room was, where somebody says."""
+    used, room = one["context_tokens"], one["context_window"]
+    return f"{used / room:.0%}" if room else (f"{used:,}" if used else "")
+
+
+def cost(data: Sequence[Json], width: int | None) -> str:
+    """What turns used, with a last line for all of them."""
+    if not data:
+        return "no turn has ended in that time."
+    whole = {name: sum(one[name] for one in data) for name in data[0] if name != "of"}
+    rows = [
+        [
+            one["of"] or "(unknown)",
+            f"{one['turns']}",
+            duration(one["seconds"]),
+            f"{one['cached_tokens']:,}",
+            *_used(one),
+        ]
+        for one in (*data, {"of": "all", **whole})
+    ]
+    return table(["of", "turns", "time", "cached", "in", "out", "cost"], rows, width)
 
 
 def mailbox(data: Json, width: int | None) -> str:
@@ -266,6 +316,8 @@ SHOWN: Mapping[str, Callable[[Any, int | None], str]] = {
     "status": status,
     "agents": agents,
     "agent": agent,
+    "turns": turns,
+    "cost": cost,
     "tree": tree,
     "mailbox": mailbox,
     "message": message,

@@ -25,6 +25,9 @@ from hive.protocol.parking import EXITS, Reason
 
 Arguments = Mapping[str, object]
 
+TURNS = 20
+"""So many of an agent's turns are shown where nobody says otherwise."""
+
 
 @frozen
 class Call:
@@ -49,27 +52,31 @@ def text_argument(value: str) -> str:
 # --- looking -------------------------------------------------------------------------------------
 
 
-def _asked(call: Call) -> Arguments:
-    """Arguments of the `get` behind a verb."""
-    options = call.options
-    match call.verb.name:
-        case "why":
-            return {"agent": options.agent}
-        case "mail":
-            return {"recipient": options.agent, "before": options.before}
-        case "inbox":
-            return {"before": options.before}
-        case "message":
-            return {"message": options.message}
-        case _:
-            return {}
+def _cost_of(options: Namespace) -> Arguments:
+    given = {"by": options.by, "days": options.days}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+ASKED: Mapping[str, Callable[[Namespace], Arguments]] = {
+    "why": lambda options: {"agent": options.agent},
+    "mail": lambda options: {"recipient": options.agent, "before": options.before},
+    "inbox": lambda options: {"before": options.before},
+    "message": lambda options: {"message": options.message},
+    "turns": lambda options: {
+        "agent": options.agent,
+        "limit": TURNS if options.limit is None else options.limit,
+    },
+    "cost": _cost_of,
+}
+"""The arguments of the `get` behind a verb, where it has any."""
 
 
 async def look(call: Call) -> Status:
     """Ask and show."""
     assert call.verb.get is not None
+    asked = ASKED[call.verb.name](call.options) if call.verb.name in ASKED else {}
     async with connected(call.places) as client:
-        data = await client.get(call.verb.get, **_asked(call))
+        data = await client.get(call.verb.get, **asked)
     call.out.show(data, show.SHOWN[call.verb.get])
     return Status.OK
 

@@ -5,6 +5,7 @@ Its `promise` says what a commit means to whoever waits: see `Promise`.  A comma
 changes nothing and raises a `HiveRefusal`.
 """
 
+from collections.abc import Mapping
 from enum import Enum
 from typing import ClassVar, Generic, TypeVar
 
@@ -497,8 +498,29 @@ class Usage:
     """What a turn used, never cumulative."""
 
     input_tokens: int = 0
+    """All that went in, from the provider's cache or not."""
+
     output_tokens: int = 0
     cost_usd: float = 0.0
+    cached_tokens: int = 0
+    """How much of the input came from the provider's cache."""
+
+    context_tokens: int = 0
+    """How much of its room the conversation filled at the last inference; 0 where nobody says."""
+
+    context_window: int = 0
+    """How much room there is; 0 where nobody says."""
+
+    def plus(self, later: "Usage") -> "Usage":
+        """What this and a later part of the same turn used."""
+        return Usage(
+            self.input_tokens + later.input_tokens,
+            self.output_tokens + later.output_tokens,
+            self.cost_usd + later.cost_usd,
+            self.cached_tokens + later.cached_tokens,
+            later.context_tokens or self.context_tokens,
+            later.context_window or self.context_window,
+        )
 
 
 @frozen
@@ -520,6 +542,12 @@ class EndTurn(Command[None]):
     usage: Usage = Usage()
     seen: tuple[int, ...] = ()
     """Messages to mark seen in the same breath."""
+
+    model: str = ""
+    """Which one answered, as the backend says."""
+
+    tools: Mapping[str, int] = field(factory=dict)
+    """How often each tool was called."""
 
 
 @frozen

@@ -57,6 +57,7 @@ GETS: Mapping[str, Get] = {
         Get("dead", "dead letters; args: limit"),
         Get("turn", "one turn; args: turn"),
         Get("turns", "newest turns; args: agent, limit"),
+        Get("cost", "what turns used; args: by (agent, model, day, cause), days"),
         Get("rows", "older rows of a stream; args: agent, after, limit"),
         Get("journal", "journal rows; args: after, limit"),
         Get("endpoint", "URL, socket and header of an agent's tools; args: agent", Role.OPERATOR),
@@ -65,5 +66,5 @@ GETS: Mapping[str, Get] = {
     )
 }
 
-PAGE_ONLY = frozenset({"session.revoke", "traffic", "thread", "turn", "turns"})
+PAGE_ONLY = frozenset({"session.revoke", "traffic", "thread", "turn"})
 """Commands and gets without a verb: the page logs out, scrolls and draws turns."""

@@ -6,6 +6,7 @@ done by the command line itself (`local`).  What the page may ask for is in `hiv
 
 from hive.protocol.agent_verbs import AGENT_VERBS, ONE_AGENT
 from hive.protocol.grammar import Argument, Verb, option, switch
+from hive.protocol.views import COSTS_BY
 
 CHAOS_KINDS = ("hints", "actor", "box", "commit", "provider", "request")
 
@@ -96,6 +97,30 @@ VERBS: tuple[Verb, ...] = (
         get="journal",
         also=("status",),
         details="Without --from it begins with what happens next.",
+    ),
+    Verb(
+        "turns",
+        "what an agent's latest turns were about, took and used",
+        "look",
+        (ONE_AGENT, option("limit", "how many, 500 at most (default: 20)", number=True)),
+        get="turns",
+    ),
+    Verb(
+        "cost",
+        "what turns used: time, tokens and money, dearest first",
+        "look",
+        (
+            Argument(
+                "by", "added up by what (default: agent)", option=True, required=False, choices=COSTS_BY
+            ),
+            option("days", "of so many days (default: 30)", number=True),
+        ),
+        get="cost",
+        details=(
+            "Money is what the agents' CLIs say they were charged; tokens that came from a provider's cache "
+            "are part of those that went in. A cause is who woke the agent: the operator, another agent, "
+            "hive itself or somebody outside."
+        ),
     ),
     Verb(
         "doctor",

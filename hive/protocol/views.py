@@ -1,5 +1,7 @@
 """What can be read of hive, as frozen values.  Every view is of committed state only."""
 
+from collections.abc import Mapping
+
 from attrs import field, frozen
 
 from hive.protocol.commands import Settings
@@ -58,6 +60,36 @@ class TurnView:
     input_tokens: int = 0
     output_tokens: int = 0
     cost_usd: float = 0.0
+    cached_tokens: int = 0
+    context_tokens: int = 0
+    context_window: int = 0
+    model: str = ""
+    cause: str = ""
+    """The provenance of what woke it; empty until it has ended."""
+
+    tools: Mapping[str, int] = field(factory=dict)
+    """How often it called each tool."""
+
+
+COSTS_BY = ("agent", "model", "day", "cause")
+"""What the use of turns can be added up by."""
+
+
+@frozen
+class Cost:
+    """What the turns of one kind used together."""
+
+    of: str
+    """The agent, model, day (UTC) or cause they have in common."""
+
+    turns: int
+    seconds: float
+    """How long they ran."""
+
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int
+    cost_usd: float
 
 
 @frozen

@@ -3,6 +3,7 @@
 The rule kept here: only what the model was seen to be given can be done or charged; the rest goes back.
 """
 
+import json
 import math
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
@@ -35,7 +36,18 @@ TEXT_CHARACTERS = 200_000
 ERROR_CHARACTERS = 10_000
 """So much of a turn's final text and of its error is kept."""
 
+NAME_CHARACTERS = 200
+TOOLS_KEPT = 50
+"""So much of a model's or tool's name, and so many different tools."""
+
 MOST_TOKENS = 2**53
+
+CLOSE = (
+    "UPDATE turn SET ended_at = ?, outcome = ?, final_text = ?, error = ?, model = ?, cause = ?, tools = ?,"
+    " input_tokens = ?, output_tokens = ?, cost_usd = ?, cached_tokens = ?, context_tokens = ?,"
+    " context_window = ? WHERE number = ?"
+)
+"""In the order of `_close`, which ends with the fields of `Usage` in theirs."""
 
 HELD = messages(
     """
@@ -68,7 +80,7 @@ def end(tx: Transaction, turn: sqlite3.Row, ending: EndTurn) -> None:
     held = see(tx, turn["number"], held_by(tx, turn["number"]), ending.seen)
     batch = sum(row["wakes"] for row in held)
     settled = _settle(tx, turn, ending, held, batch)
-    _close(tx, turn, ending, settled)
+    _close(tx, turn, ending, settled, held)
     _tell(tx, turn["agent"], ending, settled)
     _consequences(tx, turn["agent"], ending, _Balance(batch, settled, held))
     hear(tx, turn["agent"], turn["hops"])
@@ -127,15 +139,22 @@ def _retry(row: Row, ending: EndTurn, batch: int, how: str, attempts: int) -> Ch
     return Change(Verdict.RETRIED, how, attempts=1, error=error)
 
 
-def _close(tx: Transaction, turn: sqlite3.Row, ending: EndTurn, settled: Settled) -> None:
+def _close(
+    tx: Transaction, turn: sqlite3.Row, ending: EndTurn, settled: Settled, held: Sequence[Row]
+) -> None:
     text, error = mended(ending.final_text, TEXT_CHARACTERS), mended(ending.error, ERROR_CHARACTERS)
     usage = _countable(ending.usage)
-    tx.execute(
-        "UPDATE turn SET ended_at = ?, outcome = ?, final_text = ?, error = ?,"
-        " input_tokens = ?, output_tokens = ?, cost_usd = ? WHERE number = ?",
-        *(tx.now, ending.outcome.value, text, error, usage.input_tokens, usage.output_tokens, usage.cost_usd),
-        turn["number"],
-    )
+    told = {
+        "ended_at": tx.now,
+        "outcome": ending.outcome.value,
+        "final_text": text,
+        "error": error,
+        "model": mended(ending.model, NAME_CHARACTERS),
+        "cause": _cause(held),
+        "tools": _counts(ending.tools),
+        **asdict(usage),
+    }
+    tx.execute(CLOSE, *told.values(), turn["number"])
     tx.journal(
         "turn.ended",
         turn["agent"],
@@ -148,10 +167,26 @@ def _close(tx: Transaction, turn: sqlite3.Row, ending: EndTurn, settled: Settled
     )
 
 
+def _cause(held: Sequence[Row]) -> str:
+    """Where the oldest message came from that woke it; empty where everything was taken from it meanwhile."""
+    return next((str(row["provenance"]) for row in held if row["wakes"]), "")
+
+
+def _counts(tools: Mapping[str, int]) -> str:
+    """The tools called most often, as JSON: a model may make names up."""
+    most = sorted(tools.items(), key=lambda called: (-called[1], called[0]))[:TOOLS_KEPT]
+    return json.dumps({mended(name, NAME_CHARACTERS): count for name, count in most})
+
+
 def _countable(usage: Usage) -> Usage:
     """What a backend says it used, as numbers a row can hold: a verdict must not fail over them."""
     cost = usage.cost_usd if math.isfinite(usage.cost_usd) else 0.0
-    return Usage(_tokens(usage.input_tokens), _tokens(usage.output_tokens), cost)
+    return Usage(
+        _tokens(usage.input_tokens),
+        _tokens(usage.output_tokens),
+        cost,
+        *map(_tokens, (usage.cached_tokens, usage.context_tokens, usage.context_window)),
+    )
 
 
 def _tokens(count: int) -> int:

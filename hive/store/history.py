@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from attrs import frozen
 
 from hive.protocol.mail import Mail
-from hive.protocol.views import JournalRow, MailPage, StreamView, TurnView
+from hive.protocol.views import COSTS_BY, Cost, JournalRow, MailPage, StreamView, TurnView
 from hive.store.rows import BY_ID, BY_NUMBER, DIGITS, mail_of, messages
 
 FAR = 2**62
@@ -44,6 +44,16 @@ UNREAD = messages("""
 INDEXED BY message_unread
 WHERE recipient = 'operator' AND read_at IS NULL AND state = 'ready' ORDER BY number DESC LIMIT ?
 """)
+COSTS = {
+    by: f"""
+SELECT {column}, count(*), sum(ended_at - started_at),
+  sum(input_tokens), sum(output_tokens), sum(cached_tokens), sum(cost_usd)
+FROM turn INDEXED BY turn_ended WHERE ended_at >= ?
+GROUP BY 1 ORDER BY sum(cost_usd) DESC, sum(output_tokens) DESC, 1
+"""  # noqa: S608 - one of four expressions of ours
+    for by, column in zip(COSTS_BY, ("agent", "model", "date(ended_at, 'unixepoch')", "cause"), strict=True)
+}
+"""By what: along the turns of the time asked for, however many there are."""
 OPEN_TURNS = "SELECT * FROM turn INDEXED BY turn_open WHERE ended_at IS NULL ORDER BY number"
 THREAD = " UNION ALL ".join(
     (
@@ -145,7 +155,8 @@ def is_party_to(db: sqlite3.Connection, sha256: str, identity: str) -> bool:
 def turn_of(db: sqlite3.Connection, row: sqlite3.Row) -> TurnView:
     """A row of the turn table, with the messages it held that are still there."""
     messages = tuple(held["id"] for held in db.execute(HELD, (row["number"],)))
-    return TurnView(**dict(zip(row.keys(), row, strict=True)), messages=messages)
+    told = dict(zip(row.keys(), row, strict=True))
+    return TurnView(**{**told, "tools": json.loads(row["tools"])}, messages=messages)
 
 
 def turns(db: sqlite3.Connection, agent: str | None, limit: int) -> tuple[TurnView, ...]:
@@ -156,6 +167,11 @@ def turns(db: sqlite3.Connection, agent: str | None, limit: int) -> tuple[TurnVi
         sql = "SELECT * FROM turn INDEXED BY turn_agent WHERE agent = ? ORDER BY number DESC LIMIT ?"
         rows = db.execute(sql, (agent, limit)).fetchall()
     return tuple(turn_of(db, row) for row in rows)
+
+
+def costs(db: sqlite3.Connection, by: str, since: float) -> tuple[Cost, ...]:
+    """What turns that ended since then used, dearest first; `by` is one of `COSTS_BY`."""
+    return tuple(Cost(*row) for row in db.execute(COSTS[by], (since,)))
 
 
 def open_turns(db: sqlite3.Connection) -> tuple[TurnView, ...]:

@@ -12,6 +12,7 @@ from hive.protocol.commands import Command, Once
 from hive.protocol.mail import Mail
 from hive.protocol.views import (
     AgentView,
+    Cost,
     Counts,
     Figures,
     Head,
@@ -137,6 +138,10 @@ class Reader(Protocol):
         """Newest first."""
         ...
 
+    def costs(self, by: str, since: float) -> tuple[Cost, ...]:
+        """What turns that ended since then used, by one of `COSTS_BY`; dearest first."""
+        ...
+
     def open_turns(self) -> tuple[TurnView, ...]:
         """Turns that have not ended."""
         ...
@@ -213,6 +218,10 @@ class Store(Protocol):
 
     def submit(self, command: Command[T], once: Once | None = None) -> Ticket[T]:
         """Queue a command.  Commands hold in the order they are submitted.  Never blocks."""
+        ...
+
+    async def study(self, question: Callable[[Reader], T]) -> T:
+        """Answer a question about committed state that takes long, so that nobody has to wait for it."""
         ...
 
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:

@@ -19,6 +19,7 @@ from hive.protocol.names import OPERATOR
 from hive.protocol.parking import EXITS, Parked
 from hive.protocol.views import (
     AgentView,
+    Cost,
     Counts,
     Figures,
     Head,
@@ -275,6 +276,11 @@ class SqliteReader:
         """Turns of one agent, or of all, newest first."""
         with self.moment():
             return history.turns(self._db, agent, limit)
+
+    def costs(self, by: str, since: float) -> tuple[Cost, ...]:
+        """What turns that ended since then used, by `agent`, `model`, `day` or `cause`; dearest first."""
+        with self.moment():
+            return history.costs(self._db, by, since)
 
     def open_turns(self) -> tuple[TurnView, ...]:
         """Turns that have not ended, of whatever boot."""

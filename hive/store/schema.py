@@ -163,6 +163,17 @@ CREATE INDEX message_riding ON message (recipient, number) WHERE state = 'ready'
 """
 
 
+COUNT_TURNS = """
+ALTER TABLE turn ADD COLUMN cached_tokens INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE turn ADD COLUMN context_tokens INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE turn ADD COLUMN context_window INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE turn ADD COLUMN model TEXT NOT NULL DEFAULT '';
+ALTER TABLE turn ADD COLUMN cause TEXT NOT NULL DEFAULT '';
+ALTER TABLE turn ADD COLUMN tools TEXT NOT NULL DEFAULT '{}';
+CREATE INDEX turn_ended ON turn (ended_at) WHERE ended_at IS NOT NULL
+"""
+
+
 @migrations()
 def m001_spine(db: Database) -> None:
     """Agents, mail, turns, streams, the journal and what keeps them honest."""
@@ -173,3 +184,9 @@ def m001_spine(db: Database) -> None:
 def m002_send_less(db: Database) -> None:
     """Fewer indexes for every message, one for notes that ride along; what an agent was given lately."""
     run_script(db, SEND_LESS)
+
+
+@migrations()
+def m003_count_turns(db: Database) -> None:
+    """What a turn took of its model's room, by what it was woken, and which tools it called."""
+    run_script(db, COUNT_TURNS)

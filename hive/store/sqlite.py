@@ -82,8 +82,12 @@ class SqliteStore:
     async def study(self, question: Callable[[SqliteReader], T]) -> T:
         """Answer a heavy question about committed state in a thread, on a connection of its own.
 
-        When cancelled, waits for the thread first, which then soon raises `sqlite3.OperationalError`.
+        Under simulation in place.  When cancelled, waits for the thread first, which then soon raises
+        `sqlite3.OperationalError`.
         """
+        if self._writer.inline:
+            await trio.lowlevel.checkpoint()
+            return question(self.reader)
         return await trio.to_thread.run_sync(self._ask, question, limiter=self._heavy)
 
     def _ask(self, question: Callable[[SqliteReader], T]) -> T:

@@ -13,7 +13,7 @@ from hive.protocol.chaos import DEEDS
 from hive.protocol.errors import Forbidden, HiveRefusal, Malformed, NotFound
 from hive.protocol.names import OPERATOR
 from hive.protocol.requests import GETS
-from hive.protocol.views import AgentView
+from hive.protocol.views import COSTS_BY, AgentView
 from hive.protocol.wording import audit_sentence, why_sentence
 from hive.store.codec import unstructure
 from hive.web import wire
@@ -23,6 +23,8 @@ from hive.web.parts import FAULT, Login, WebParts
 from hive.web.plain import plain
 from hive.web.snapshot import message_head
 
+COST_DAYS = 30
+DAY_SECONDS = 24 * 3600.0
 PAGE_ROWS = 500
 PAGE_BYTES = 192 * 1024
 """Of rows or of a body in one answer."""
@@ -50,8 +52,11 @@ async def _answered(parts: WebParts, login: Login, question: Question) -> object
         raise NotFound(f"there is nothing called {question.what[:80]!r} to get; there are {', '.join(GETS)}")
     if login.role < get.role:
         raise Forbidden(f"{get.name} is for the {get.role.name.lower()}")
-    if question.what == "doctor":
-        return await _doctor(parts)
+    match question.what:
+        case "doctor":
+            return await _doctor(parts)
+        case "cost":
+            return await _cost(parts, question.arguments)
     await trio.lowlevel.checkpoint()
     with parts.store.reader.moment():
         return ANSWERS[question.what](parts, question.arguments)
@@ -228,6 +233,16 @@ def _turns(parts: WebParts, arguments: Arguments) -> object:
     agent = arguments.get("agent")
     name = None if agent is None else _text(arguments, "agent")
     return [unstructure(turn) for turn in parts.store.reader.turns(name, limit=_limit(arguments))]
+
+
+async def _cost(parts: WebParts, arguments: Arguments) -> object:
+    """What turns used; of a year they are so many that nobody should have to wait for it."""
+    by = _text(arguments, "by", COSTS_BY[0])
+    if by not in COSTS_BY:
+        raise Malformed(f"by: expected one of {', '.join(COSTS_BY)}")
+    since = parts.wall() - _number(arguments, "days", COST_DAYS) * DAY_SECONDS
+    found = await parts.store.study(lambda reader: reader.costs(by, since))
+    return [unstructure(cost) for cost in found]
 
 
 def _rows(parts: WebParts, arguments: Arguments) -> object:

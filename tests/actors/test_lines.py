@@ -3,6 +3,7 @@
 from typing import get_args
 
 import pytest
+from attrs import asdict
 
 from hive.actors.lines import ARGUMENTS, KINDS, NAME_CHARACTERS, TEXT_CHARACTERS, cut, header, row
 from hive.agents.events import (
@@ -36,7 +37,7 @@ from hive.protocol.mail import ClaimedMail, Mail, Provenance
         ),
         (ToolReturned("c", ok=False, text="no"), "output", {"id": "c", "ok": False, "text": "no"}),
         (Noted("retry", "again"), "note", {"what": "retry", "text": "again"}),
-        (Used(Usage(1, 2, 0.5)), "usage", {"input_tokens": 1, "output_tokens": 2, "cost_usd": 0.5}),
+        (Used(Usage(1, 2, 0.5)), "usage", asdict(Usage(1, 2, 0.5))),
         (Result("bye"), "result", {"text": "bye", "error": None, "detail": ""}),
         (Result(error=ErrorClass.AUTH), "result", {"text": "", "error": "auth", "detail": ""}),
     ],

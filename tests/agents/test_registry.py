@@ -28,7 +28,7 @@ def parts() -> BackendParts:
     ("name", "kind", "capabilities"),
     [
         ("scripted", ScriptedBackend, Capabilities(fold_in=True)),
-        ("claude", ClaudeBackend, Capabilities(fold_in=True)),
+        ("claude", ClaudeBackend, Capabilities(fold_in=True, instructions=True)),
         ("external", ExternalBackend, Capabilities(external=True)),
     ],
 )

@@ -596,3 +596,55 @@ async def test_tail_begins_with_the_newest_rows(
         {"agent": "iris", "after": 80, "limit": 500}
     ]
     assert daemon.said("hello")[-1]["at"] == {"a:iris": [100, None]}
+
+
+TURN: dict[str, Any] = {
+    "number": 7,
+    "started_at": 1_000.0,
+    "ended_at": 1_030.0,
+    "outcome": "step_limit",
+    "cause": "operator",
+    "model": "opus",
+    "input_tokens": 12_000,
+    "output_tokens": 20,
+    "cost_usd": 0.25,
+    "context_tokens": 50_000,
+    "context_window": 200_000,
+    "tools": {"hive/send": 2},
+    "error": "",
+    "final_text": "done",
+}
+
+
+async def test_turns_are_shown_with_what_they_took_and_used(daemon: FakeDaemon, run: Run) -> None:
+    """A running one has no end yet, and a model that nobody asked for its room has none."""
+    daemon.answers = {"turns": []}
+    assert await run("turns", "iris") == (Status.OK, "no turns.\n")
+    running: dict[str, Any] = {
+        "ended_at": None,
+        "outcome": None,
+        "context_window": 0,
+        "context_tokens": 1_500,
+        "tools": {},
+    }
+    daemon.answers = {"turns": [TURN | running, TURN]}
+    _, said = await run("turns", "iris", "--limit", "2")
+    assert daemon.said("get")[-1]["args"] == {"agent": "iris", "limit": 2}
+    open_, ended = said.splitlines()[-2:]
+    words = ("30 s", "step limit", "operator", "opus", "12,000", "$0.2500", "25%", "hive/send*2", "done")
+    assert [word for word in words if word not in ended] == []
+    assert [word for word in ("running", "1,500") if word not in open_] == []
+
+
+async def test_costs_end_with_their_sum(daemon: FakeDaemon, run: Run) -> None:
+    """And say so where there are none."""
+    daemon.answers = {"cost": []}
+    assert "no turn has ended" in (await run("cost"))[1]
+    one = {"of": "iris", "turns": 2, "seconds": 90.0, "cached_tokens": 5}
+    one |= {"input_tokens": 1_000, "output_tokens": 10, "cost_usd": 0.5}
+    daemon.answers = {"cost": [one, one | {"of": ""}]}
+    _, said = await run("cost", "--by", "model", "--days", "7")
+    assert daemon.said("get")[-1]["args"] == {"by": "model", "days": 7}
+    assert "(unknown)" in said
+    whole = said.splitlines()[-1]
+    assert [word for word in ("all", "4", "3 min", "2,000", "$1.0000") if word not in whole] == []

@@ -48,6 +48,8 @@ def test_a_life_of_a_hive(person: Person) -> None:  # noqa: PLR0915 - one life, 
         now = person.asks("inbox")["mail"][1]
         assert (now["state"], now["read"] if verb != "done" else False) == (state, read)
     assert "boss is idle" in person.types("why", "boss")
+    assert person.asks("turns", "boss")[0]["cause"] == "operator"
+    assert person.types("cost").splitlines()[-1].startswith("all")
 
     # A hook in the box reaches its own agent, and nobody reaches the operator's socket from there.
     script = (

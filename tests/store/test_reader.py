@@ -26,7 +26,7 @@ from hive.protocol.commands import (
 from hive.protocol.mail import Mail, Priority, Provenance, State
 from hive.protocol.outcome import Outcome
 from hive.protocol.parking import Reason
-from hive.protocol.views import Counts, Head, Identity, Process
+from hive.protocol.views import COSTS_BY, Counts, Head, Identity, Process
 from hive.store import audit, figures, history, invariants, reader, rows
 from hive.store.sqlite import open_reader
 from hive.testing.desk import Desk
@@ -384,3 +384,25 @@ def test_each_field_of_a_message_is_read_from_the_column_of_its_name(desk: Desk)
     assert mail is not None
     for field in fields_dict(Mail):
         assert getattr(mail, field) == (Priority.NORMAL if field == "priority" else row[field])
+
+
+def test_what_turns_used_is_added_up_by_what_they_have_in_common(desk: Desk) -> None:
+    """Dearest first; what ended earlier, or runs still, is not in it."""
+    day = 24 * 3600.0
+    for agent, model, cost in (("iris", "opus", 1.0), ("iris", "haiku", 0.25), ("rosa", "opus", 2.0)):
+        desk.send(agent)
+        begun = desk.begin(agent)
+        usage = Usage(100, 10, cost, cached_tokens=50)
+        seen = (begun.messages[0].mail.number,)
+        desk.do(EndTurn(begun.turn, Outcome.OK, usage=usage, seen=seen, model=model))
+        desk.wait(day)
+    desk.send("iris")
+    desk.begin("iris")
+    reader = desk.reader
+    found = {by: [(one.of, one.turns, one.cost_usd) for one in reader.costs(by, 0.0)] for by in COSTS_BY}
+    assert found["agent"] == [("rosa", 1, 2.0), ("iris", 2, 1.25)]
+    assert found["model"] == [("opus", 2, 3.0), ("haiku", 1, 0.25)]
+    assert found["cause"] == [("operator", 3, 3.25)]
+    assert [cost for _, _, cost in found["day"]] == [2.0, 1.0, 0.25]
+    (late,) = reader.costs("agent", desk.world.now - day)
+    assert (late.of, late.input_tokens, late.output_tokens, late.cached_tokens) == ("rosa", 100, 10, 50)

@@ -292,3 +292,21 @@ def test_any_value_of_the_kernel_can_be_shown() -> None:
 
 
 SHOWN = {"type": "Shown", "name": "rosa", "inner": None}
+
+
+def test_the_cost_of_turns_is_added_up_as_asked(tmp_path: Path) -> None:
+    """By agent where nothing is said; a word that means nothing is refused."""
+
+    async def tell(world: World) -> None:
+        await send(world, "iris")
+        begun = await world.boot.store.submit(ask.BeginTurn("iris", 1)).outcome()
+        assert isinstance(begun, ask.TurnBegun)
+        usage = ask.Usage(100, 10, 0.5)
+        await world.do(ask.EndTurn(begun.turn, Outcome.OK, usage=usage, model="opus"))
+        (mine,) = await data(world, "cost")
+        assert (mine["of"], mine["turns"], mine["cost_usd"]) == ("iris", 1, 0.5)
+        assert [one["of"] for one in await data(world, "cost", by="model", days=1)] == ["opus"]
+        refused = await got(world, "cost", by="moon")
+        assert refused["error"]["code"] == "malformed"
+
+    in_world(tmp_path, tell)

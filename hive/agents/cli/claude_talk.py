@@ -18,7 +18,6 @@ from hive.agents.cli.json_lines import JsonObject
 from hive.agents.cli.process import Cli, Ladder, climb
 from hive.agents.events import ErrorClass, Noted, PromptAccepted, Result, SessionOpened, TurnEvent
 from hive.agents.frame import DETAIL_CHARACTERS
-from hive.protocol.commands import Usage
 
 LATE_SECONDS = 2.0
 """How long mail that has no receipt yet keeps a turn that has ended."""
@@ -134,9 +133,4 @@ def _after(before: Result | None, result: Result) -> Result:
     """The result of a turn that went on after it had had one."""
     if before is None:
         return result
-    usage = Usage(
-        before.usage.input_tokens + result.usage.input_tokens,
-        before.usage.output_tokens + result.usage.output_tokens,
-        before.usage.cost_usd + result.usage.cost_usd,
-    )
-    return Result(result.text, result.error, result.detail, result.until, usage)
+    return Result(result.text, result.error, result.detail, result.until, before.usage.plus(result.usage))

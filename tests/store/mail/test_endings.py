@@ -1,8 +1,10 @@
 """The table of endings, row by row: what becomes of the mail, and of the agent."""
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
+from attrs import asdict
 
 from hive.protocol.commands import (
     CancelTurn,
@@ -352,13 +354,31 @@ def test_the_turns_row_keeps_its_text_error_and_usage(desk: "Desk") -> None:
     assert (row["final_text"], row["error"]) == ("a?b?c", "x" * 1000)
     assert (row["input_tokens"], row["output_tokens"], row["cost_usd"]) == (10, 20, 0.5)
     (ended,) = desk.rows("turn.ended")
-    assert ended.data["usage"] == {"input_tokens": 10, "output_tokens": 20, "cost_usd": 0.5}
+    assert ended.data["usage"] == asdict(usage)
     assert (ended.data["text"], ended.data["error"]) == ("a?b?c", "x" * 160)
+
+
+def test_a_turn_is_remembered_with_its_model_its_cause_and_its_tools(desk: "Desk") -> None:
+    """However long ago its mail was taken away."""
+    usage = Usage(100, 20, 0.5, cached_tokens=80, context_tokens=1_000, context_window=200_000)
+    handled(desk, Outcome.OK, usage=usage, model="opus", tools={"hive/send": 2, "Read": 1})
+    row = desk.db.execute("SELECT * FROM turn").fetchone()
+    assert (row["model"], row["cause"]) == ("opus", "agent")
+    assert json.loads(row["tools"]) == {"hive/send": 2, "Read": 1}
+    assert (row["cached_tokens"], row["context_tokens"], row["context_window"]) == (80, 1_000, 200_000)
+
+
+def test_only_the_tools_that_were_called_most_are_remembered(desk: "Desk") -> None:
+    """A model may make names up, and long ones."""
+    handled(desk, Outcome.OK, tools={f"tool-{n}-{'x' * 300}": n for n in range(100)})
+    kept = json.loads(desk.db.execute("SELECT tools FROM turn").fetchone()["tools"])
+    assert sorted(kept.values()) == list(range(50, 100))
+    assert {len(name) for name in kept} == {200}
 
 
 def test_nothing_a_backend_reports_makes_a_verdict_fail(desk: "Desk") -> None:
     """Numbers no row can hold and endless text are cut to what can be kept."""
-    usage = Usage(2**70, -5, float("nan"))
+    usage = Usage(2**70, -5, float("nan"), -1, 2**70, 2**70)
     mail = handled(desk, Outcome.OK, final_text="x" * 10**6, error="y" * 10**6, usage=usage)
     assert mail.state is State.DONE
     row = desk.db.execute("SELECT * FROM turn").fetchone()
