@@ -31,7 +31,8 @@ from hive.actors.turn import Parts
 from hive.agents.cli.process import BoxClis
 from hive.agents.gated import Starter
 from hive.agents.http_tools import http_tools
-from hive.agents.registry import BackendParts, CliParts, check_settings, make_backend
+from hive.agents.presets import all_presets
+from hive.agents.registry import BackendParts, CliParts, backend_of, check_settings
 from hive.agents.shell import BoxShell
 from hive.agents.tokens import Sessions
 from hive.app.chronicle import Chronicle
@@ -48,6 +49,7 @@ from hive.mcp.serving import CHILD as MCP, endpoint_server
 from hive.protocol.chaos import LARGEST_SEED
 from hive.protocol.commands import Settings
 from hive.protocol.errors import Malformed, Refused
+from hive.protocol.presets import Presets
 from hive.sockets import Credentials, open_tcp, open_unix
 from hive.store.faults import CommitFaults
 from hive.store.sqlite import SqliteStore, open_store
@@ -163,13 +165,19 @@ def _turn_parts(
         new_id=lambda: str(uuid.uuid4()),
         program=lambda name: shutil.which(name) or name,
     )
-    backend = BackendParts(http_tools(listeners.endpoint, new_secret), shell, time.time, clis=clis)
+    backend = BackendParts(
+        http_tools(listeners.endpoint, new_secret),
+        shell,
+        time.time,
+        clis=clis,
+        presets=all_presets(config.presets),
+    )
     return Parts(
         store=store,
         hints=store.hints,
         boxes=boxes,
         sessions=Sessions(new_secret),
-        backend=lambda settings: make_backend(settings.backend, backend),
+        backend=lambda settings: backend_of(settings, backend),
         wall=time.time,
         limits=config.limits,
     )
@@ -219,7 +227,7 @@ def _page_server(running: Running, config: Config, stack: AsyncExitStack) -> Htt
         version=__version__,
         operator=config.operator.name,
         origins=partial(_origins, running.listeners),
-        check_settings=partial(_check_settings, running.driver.name),
+        check_settings=partial(_check_settings, running.driver.name, all_presets(config.presets)),
         audit=lambda: running.audit.view,
     )
     stack.callback(store.subscribe(parts.metrics.on_commit))
@@ -234,9 +242,9 @@ def _page_server(running: Running, config: Config, stack: AsyncExitStack) -> Htt
     )
 
 
-def _check_settings(driver: str, settings: Settings) -> None:
+def _check_settings(driver: str, presets: Presets, settings: Settings) -> None:
     """Refuse what nothing could run.  Raises `Malformed`."""
-    check_settings(settings)
+    check_settings(settings, presets)
     if settings.driver != driver:
         raise Malformed(f"there is no driver {settings.driver[:40]!r}; choose one of {driver}.")
 

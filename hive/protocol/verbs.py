@@ -8,6 +8,8 @@ from hive.protocol.grammar import Argument, Verb
 from hive.protocol.parking import RESUMABLE
 
 BACKENDS = ("scripted", "claude", "external")
+"""Those without a preset: the others are known to the daemon, which has read its owner's."""
+
 CHAOS_KINDS = ("hints", "actor", "box", "commit", "provider", "request")
 RULES = ("plain", "demo-manager", "demo-surveyor")
 
@@ -163,7 +165,11 @@ VERBS: tuple[Verb, ...] = (
         "agents",
         (
             Argument("name", "its name: a-z, 0-9, '-'"),
-            Argument("backend", "what runs it", option=True, choices=BACKENDS),
+            Argument(
+                "backend",
+                f"what runs it: {', '.join(BACKENDS)}, or a preset such as opencode or gemini",
+                option=True,
+            ),
             _switch("manager", "make it the manager"),
             _option("purpose", "what it is for, shown to it and to others"),
             _option("model", "what its CLI is to think with (default: the CLI's own choice)"),
@@ -176,7 +182,8 @@ VERBS: tuple[Verb, ...] = (
         wire="agent.spawn",
         details=(
             "A scripted agent obeys lines that begin with ! from the senders named, and otherwise its rules. "
-            "A claude agent is run with Claude Code. "
+            "A claude agent is run with Claude Code, one of a preset with a CLI that speaks ACP: "
+            "docs/presets.md lists them and tells how to add one. "
             "An external agent is a client of yours that connects to its endpoint: hive endpoint NAME."
         ),
     ),
