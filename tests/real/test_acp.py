@@ -49,7 +49,10 @@ def opencode(url: str, key: str) -> Mapping[str, str]:
         "options": {"baseURL": f"{url}/v1", "apiKey": key},
         "models": {"scripted": {"name": "scripted", "limit": limit}},
     }
-    return {"OPENCODE_CONFIG_CONTENT": json.dumps({"provider": {"local": provider}})}
+    return {
+        "OPENCODE_CONFIG_CONTENT": json.dumps({"provider": {"local": provider}}),
+        "npm_config_offline": "true",
+    }
 
 
 def gemini(url: str, key: str) -> Mapping[str, str]:
