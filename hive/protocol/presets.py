@@ -72,6 +72,18 @@ class Start:
 
 
 @frozen
+class WithoutShell:
+    """What is otherwise for an agent that may run no commands."""
+
+    arguments: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(factory=dict)
+    """Both are added to what it is started with."""
+
+    mode: str = ""
+    """The mode to set in place of the preset's, where that would let it act without asking."""
+
+
+@frozen
 class Model:
     """How a CLI gets its model."""
 
@@ -125,8 +137,7 @@ class Preset:
     environment: Mapping[str, str] = field(factory=dict)
     """Switches: no telemetry, no updates by itself."""
 
-    without_shell: Start = Start()
-    """What is added for an agent that may run no commands."""
+    without_shell: WithoutShell = WithoutShell()
 
     settings: SettingsFile | None = None
     credentials: tuple[str, ...] = ()

@@ -25,6 +25,9 @@ from hive.testing.scripted_world import BOX, WALL
 STEP_SECONDS: Final = 0.5
 """How long the model thinks before each line."""
 
+CHATTER_SECONDS: Final = 0.1
+"""Between two words of an agent that is never silent."""
+
 CRASH: Final = 3
 """The status of an agent that crashes."""
 
@@ -107,6 +110,7 @@ class FakeAgent:
     """The number of the prompt that has no answer yet."""
 
     _session: str = field(default="", init=False)
+    _chatter: bool = field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
         """Make its pipes, which are never full."""
@@ -144,13 +148,18 @@ class FakeAgent:
         """Play until nothing more is said to it."""
         while self.status is None:
             try:
-                with trio.move_on_after(STEP_SECONDS if self._steps else float("inf")):
+                with trio.move_on_after(self._pause()):
                     self._take(await self._input.receive())
                     continue
             except trio.EndOfChannel:
                 return self._die(0)
-            self._step(self._steps.popleft())
+            self._step(self._steps.popleft() if self._steps else update("plan"))
         return None
+
+    def _pause(self) -> float:
+        if self._steps:
+            return STEP_SECONDS
+        return CHATTER_SECONDS if self._chatter else float("inf")
 
     def refuse(self, complaint: str, status: int) -> None:
         """Leave before anything has begun."""
@@ -173,6 +182,7 @@ class FakeAgent:
                 self._session = self._all.session_of(method, parameters) or self._session
                 if method == "session/load":  # which tells its history when it has answered
                     self._write_update(chunk("what was said long ago"))
+                    self._chatter = self._all.chatters
 
     def _step(self, step: JsonObject | int) -> None:
         match step:
@@ -220,6 +230,9 @@ class FakeAgents:
 
     capable: JsonObject = field(factory=lambda: dict(CAPABLE))
     """What they say they can do."""
+
+    chatters: bool = False
+    """Whether they are never silent once they have loaded a session."""
 
     version: int = 1
     answers: dict[str, JsonObject] = field(factory=dict)

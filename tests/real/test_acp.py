@@ -70,10 +70,25 @@ class Kind:
     shell: str
     """The script line by which its model runs `touch` with a file."""
 
+    write: str
+    """That by which it writes one."""
+
 
 KINDS = (
-    Kind("opencode", opencode, "local/scripted", '!call bash {"command": "touch FILE", "description": "x"}'),
-    Kind("gemini", gemini, "gemini-2.5-pro", '!call run_shell_command {"command": "touch FILE"}'),
+    Kind(
+        "opencode",
+        opencode,
+        "local/scripted",
+        '!call bash {"command": "touch FILE", "description": "x"}',
+        '!call write {"filePath": "FILE", "content": "x"}',
+    ),
+    Kind(
+        "gemini",
+        gemini,
+        "gemini-2.5-pro",
+        '!call run_shell_command {"command": "touch FILE"}',
+        '!call write_file {"file_path": "FILE", "content": "x"}',
+    ),
 )
 
 
@@ -226,8 +241,10 @@ async def test_a_turn_that_hangs_is_cancelled_by_a_person(
     """The agent is asked to stop; the mail is done as cancelled, and the next one is handled."""
     async with scene(tmp_path, monkeypatch, kind) as place:
         await place.send("!say begun\n!hang")
-        while not place.model.requests:  # noqa: ASYNC110 - the model tells nobody
+        # What is asked without tools is a title.  Its first words show that the prompt was taken.
+        while not any(asked.tools for asked in place.model.requests):  # noqa: ASYNC110 - it tells nobody
             await trio.sleep(0.1)
+        await trio.sleep(1.0)
         await place.running.hive.ref(BROKER).ask(Perform(CancelTurn("iris")))
         view = await place.rests()
         assert view.last_turn is not None
@@ -249,14 +266,17 @@ async def test_an_agent_whose_key_is_wrong_waits_for_a_person(
 
 
 @pytest.mark.parametrize("allow_shell", [True, False])
-async def test_an_agent_runs_commands_only_where_that_is_allowed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Kind, allow_shell: bool
+@pytest.mark.parametrize("by", ["shell", "write"])
+async def test_an_agent_acts_only_where_that_is_allowed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Kind, by: str, allow_shell: bool
 ) -> None:
-    """Whatever its model tries; some are not even offered the tool then."""
-    file = tmp_path / "made"
+    """Whatever its model tries, by a shell or by writing what would be run; it may not even be offered it."""
+    file = tmp_path / "hive" / "agents" / "iris" / "state" / "made"
+    call = {"shell": kind.shell, "write": kind.write}[by].replace("FILE", str(file))
     async with scene(tmp_path, monkeypatch, kind, allow_shell=allow_shell) as place:
-        await place.send(f"{kind.shell.replace('FILE', str(file))}\n!say tried")
+        await place.send(f"{call}\n!say tried")
         await place.until(lambda view: view.last_turn is not None)
+        assert any(str(file) in str(asked) for asked in place.model.requests)
     assert file.exists() is allow_shell
 
 

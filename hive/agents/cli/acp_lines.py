@@ -133,7 +133,7 @@ class Reading:
     def asked(self, call: JsonObject, *, allowed: bool) -> Iterator[TurnEvent]:
         """Permission was asked for a call, which may not have been told before."""
         yield from self.accept()
-        yield from self._flush()
+        yield from self.flush()
         yield from self._tool(call, begun=True)
         if not allowed:
             yield Noted("permission", f"refused: {_string(call.get('title'))}"[:DETAIL_CHARACTERS])
@@ -146,7 +146,7 @@ class Reading:
         error, detail = STOPS.get(stop, unknown)
         if error is not ErrorClass.PROTOCOL:
             yield from self.accept()
-        yield from self._flush()
+        yield from self.flush()
         if error is None and not self.worked:
             # A stream that broke off is called the end of a turn without a word.
             error, detail = ErrorClass.NETWORK, "it ended its turn without a word"
@@ -154,8 +154,13 @@ class Reading:
         yield Result(text, error, detail, usage=usage_of(result, self._spent))
 
     def failed(self, error: JsonObject) -> tuple[Failure, Usage]:
-        """The prompt was answered with an error.  What was said before is lost with the turn."""
+        """What it means that the prompt was answered with an error, and what was used until then."""
         return failure(self.preset.errors, error), Usage(cost_usd=self._spent)
+
+    def flush(self) -> Iterator[TurnEvent]:
+        """What was said or thought and not yet told."""
+        yield from self._flush_thought()
+        yield from self._flush_text()
 
     def allowed(self, call: JsonObject, *, others: bool) -> bool:
         """Whether a call may be made: hive's own tools may, others where that is allowed."""
@@ -173,7 +178,7 @@ class Reading:
                 yield from self._flush_text()
                 self._thought += _content(update.get("content"))
             case "tool_call" | "tool_call_update":
-                yield from self._flush()
+                yield from self.flush()
                 yield from self._tool(update, begun=update.get("status") not in (None, "pending"))
                 if (status := update.get("status")) in ("completed", "failed"):
                     yield from self._returned(update, ok=status == "completed", text=_output(update))
@@ -209,10 +214,6 @@ class Reading:
                 total = _number(amount)
                 self.cost = total if self.cost is None else self.cost
                 self._spent = max(0.0, total - self.cost)
-
-    def _flush(self) -> Iterator[TurnEvent]:
-        yield from self._flush_thought()
-        yield from self._flush_text()
 
     def _flush_text(self) -> Iterator[TurnEvent]:
         if self._text:

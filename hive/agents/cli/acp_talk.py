@@ -6,6 +6,7 @@ until it is answered.  There is never a second prompt while one is under way: ag
 
 import signal
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Final
 
 import trio
@@ -29,6 +30,9 @@ LOAD: Final = "session/load"
 
 QUIET_SECONDS: Final = 0.3
 """An agent that loads a session has told its history when it has been silent for so long."""
+
+HISTORY_SECONDS: Final = 20.0
+"""How long it may take at most: some are never silent."""
 
 TRANSIENT: Final = frozenset(
     {
@@ -72,8 +76,8 @@ class Task:
     """The session to go on with, where there is one."""
 
     model: str = ""
-    allow_others: bool = False
-    """Whether it may use tools that it asks permission for and that are not hive's."""
+    allow_shell: bool = False
+    """Whether it may run commands, and use other tools that it asks permission for and are not hive's."""
 
 
 class _Gone(Exception):
@@ -103,6 +107,9 @@ class Conversation:
     _session: str = field(default="", init=False)
     _reading: Reading | None = field(default=None, init=False)
     """Of the turn under way."""
+
+    _begun: bool = field(default=False, init=False)
+    """Whether the agent has been given a prompt."""
 
     _cost: float | None = field(default=None, init=False)
     _number: int = field(default=0, init=False)
@@ -160,30 +167,32 @@ class Conversation:
 
     async def _settle(self) -> None:
         """Let a history pass that goes on after the answer: else it would be taken for the turn's."""
+        patience = trio.current_time() + HISTORY_SECONDS
         while True:
-            with trio.move_on_after(QUIET_SECONDS) as quiet:
-                await self._take_in(await self._next())
-            if quiet.cancelled_caught:
+            heard = None
+            with trio.move_on_after(QUIET_SECONDS):
+                heard = await self._next()
+            if heard is None or trio.current_time() > patience:
                 return
+            await self._take_in(heard)
 
     async def _set_up(self) -> None:
         """Model and mode are not remembered from one process to the next."""
         preset, model = self._task.preset, self._task.model
         if model and (chosen := words.choose_model(preset, self._session, model)):
             await self._asked(*chosen, otherwise=ErrorClass.MODEL)
-        if preset.mode:
-            mode = {"sessionId": self._session, "modeId": preset.mode}
+        if chosen_mode := words.mode(preset, allow_shell=self._task.allow_shell):
+            mode = {"sessionId": self._session, "modeId": chosen_mode}
             await self._asked("session/set_mode", mode, otherwise=ErrorClass.PROTOCOL)
 
     # --- a turn ----------------------------------------------------------------------------------
 
     async def _turn(self, prompt: Prompt) -> Result:
         reading = Reading(self._task.preset, self._session, prompt.messages, self._cost)
-        self._reading = reading
-        try:
+        self._reading, self._begun = reading, True
+        answer: JsonObject | None = None
+        with suppress(_Gone):
             answer = await self._ask("session/prompt", words.prompt(self._session, prompt.text))
-        finally:
-            self._reading = None
         match answer:
             case {"result": dict(result)}:
                 *before, last = reading.answered(result)
@@ -191,7 +200,11 @@ class Conversation:
                 assert isinstance(last, Result), "it comes last"
                 return last
             case {"error": dict(error)}:
+                await self._pass_on(reading.flush())
                 raise _Refused(*reading.failed(error))
+            case None:
+                await self._pass_on(reading.flush())
+                raise _Gone
         raise _Refused(Failure(ErrorClass.PROTOCOL, "it answered a prompt with nothing"))
 
     async def _pass_on(self, events: Iterable[TurnEvent]) -> None:
@@ -275,7 +288,7 @@ class Conversation:
         if reading is None or not isinstance(call, dict) or asked.get("sessionId") != self._session:
             self._cli.say(words.decision(number, asked.get("options"), allowed=False))
             return
-        allowed = reading.allowed(call, others=self._task.allow_others)
+        allowed = reading.allowed(call, others=self._task.allow_shell)
         await self._pass_on(reading.asked(call, allowed=allowed))
         self._cli.say(words.decision(number, asked.get("options"), allowed=allowed))
 
@@ -293,7 +306,7 @@ class Conversation:
 
     async def _stop_when_asked(self) -> None:
         await self._ways.asked_to_stop.wait()
-        if self._reading is None:
+        if not self._begun:
             self._listening.cancel(reason="the turn was asked to stop before it had begun")
             return
         await climb(

@@ -32,7 +32,7 @@ def start(program: Sequence[str], preset: Preset, *, model: str, allow_shell: bo
     """The arguments and the environment of a process."""
     parts = [Start(preset.arguments, preset.environment)]
     if not allow_shell:
-        parts.append(preset.without_shell)
+        parts.append(Start(preset.without_shell.arguments, preset.without_shell.environment))
     if model:
         parts.append(Start(preset.model.arguments, preset.model.environment))
     fill = {HOME: home, MODEL: model}
@@ -66,6 +66,11 @@ def prompt(session: str, text: str) -> JsonObject:
 def cancel(session: str) -> JsonObject:
     """The notice to stop the turn."""
     return {"jsonrpc": "2.0", "method": "session/cancel", "params": {"sessionId": session}}
+
+
+def mode(preset: Preset, *, allow_shell: bool) -> str:
+    """The mode to set; empty for the agent's own default."""
+    return preset.mode if allow_shell else preset.without_shell.mode or preset.mode
 
 
 def choose_model(preset: Preset, session: str, model: str) -> tuple[str, Mapping[str, str]] | None:

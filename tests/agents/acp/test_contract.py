@@ -23,7 +23,7 @@ from hive.agents.events import (
 )
 from hive.agents.presets import built_in
 from hive.protocol.commands import Settings, Usage
-from hive.protocol.presets import Leaves, Model, ModelWay, Preset, Start
+from hive.protocol.presets import Leaves, Model, ModelWay, Preset, Start, WithoutShell
 from hive.testing.acp_world import (
     PLAYS,
     PRESET,
@@ -332,6 +332,42 @@ def test_a_model_and_a_mode_are_set_again_in_every_process() -> None:
     assert world.agents.asked("session/set_mode") == [{"sessionId": "ses_1", "modeId": "build"}] * 2
 
 
+@pytest.mark.parametrize(
+    ("allow_shell", "mode", "otherwise", "set_to"),
+    [
+        (True, "edit", "ask", ["edit"]),
+        (False, "edit", "ask", ["ask"]),
+        (False, "edit", "", ["edit"]),
+        (True, "", "", []),
+        (False, "", "ask", ["ask"]),
+    ],
+)
+def test_an_agent_without_a_shell_may_have_a_mode_of_its_own(
+    allow_shell: bool, mode: str, otherwise: str, set_to: list[str]
+) -> None:
+    """In which it asks before it acts."""
+    preset = evolve(PRESET, mode=mode, without_shell=WithoutShell(mode=otherwise))
+    world = AcpWorld(preset, Settings(backend="fake", allow_shell=allow_shell))
+    assert the_result(turn(world)).error is None
+    assert [parameters["modeId"] for parameters in world.agents.asked("session/set_mode")] == set_to
+
+
+@pytest.mark.parametrize("last", [error(-32603, "no"), 3])
+def test_what_was_said_before_a_failure_is_told(last: JsonObject | int) -> None:
+    """Its reader wants to know how it came to that."""
+    events = turn(playing(chunk("look"), last))
+    assert Said("look") in events
+    assert the_result(events).error is ErrorClass.CRASH
+
+
+def test_an_agent_that_is_never_silent_cannot_hold_a_turn_up() -> None:
+    """While its history is waited for."""
+    world = AcpWorld(evolve(PRESET, mode=""))
+    turn(world)
+    world.agents.chatters = True
+    assert the_result(turn(world)).error is None
+
+
 def test_a_model_that_is_not_there_is_told_from_a_crash() -> None:
     """The mail is not to blame."""
     world = AcpWorld(
@@ -348,7 +384,7 @@ def test_arguments_and_environment_are_filled_in() -> None:
         PRESET,
         arguments=("acp", "--home={home}"),
         environment={"STATE": "{home}/state"},
-        without_shell=Start(("--no-shell",), {"SHELL": "no"}),
+        without_shell=WithoutShell(("--no-shell",), {"SHELL": "no"}),
         model=Model(ModelWay.START, arguments=("--model", "{model}"), environment={"MODEL": "{model}"}),
     )
     start = words.start(("fake",), preset, model="opus", allow_shell=False, home="/h")
