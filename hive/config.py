@@ -11,11 +11,13 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from attrs import Attribute, Factory, asdict, define, evolve, fields, frozen
+from attrs import Attribute, Factory, asdict, define, evolve, field as attribute, fields, frozen
 
+from hive.protocol.agent_verbs import BACKENDS
 from hive.protocol.errors import Malformed
 from hive.protocol.limits import Limits, bounded, bounds
 from hive.protocol.names import near
+from hive.protocol.presets import Presets, read_presets
 
 FILE = "hive.toml"
 
@@ -46,6 +48,8 @@ class Config:
     web: Listen = Listen(port=7700)
     mcp: Listen = Listen(port=7701)
     limits: Limits = Limits()
+    presets: Presets = attribute(factory=dict)
+    """How agents that speak ACP are driven, beyond what hive knows."""
 
 
 @frozen
@@ -64,6 +68,10 @@ SECTIONS: Mapping[str, type[Person] | type[Listen] | type[Limits]] = {
     "mcp": Listen,
     "limits": Limits,
 }
+
+
+PRESETS = "presets"
+"""The section whose tables have names of the owner's; no variable sets anything in it."""
 
 
 def variable(section: str, name: str) -> str:
@@ -129,7 +137,7 @@ class _Reading:
     def tables(self) -> Mapping[str, object]:
         """The sections of the file that are known."""
         found = read_file(self.file)
-        self._note_unknown(found, SECTIONS, "")
+        self._note_unknown(found, (*SECTIONS, PRESETS), "")
         return found
 
     def section(self, name: str, table: object) -> Iterator[Setting]:
@@ -148,6 +156,13 @@ class _Reading:
             if (named := variable(name, key)) in self.environment:
                 found = self._taken(field, Setting(found.path, self.environment[named], named), fallback)
             yield found
+
+    def presets(self, tables: object) -> Iterator[Setting]:
+        """The presets of the owner's, a setting each."""
+        found, problems = read_presets(tables, taken=BACKENDS)
+        self.problems += [f"{self.file}: {problem}" for problem in problems]
+        if isinstance(tables, dict):
+            yield from (Setting(f"{PRESETS}.{name}", tables[name], FILE) for name in found)
 
     def _taken(self, field: "Attribute[object]", given: Setting, fallback: object) -> Setting:
         """What was given, as the type it is to have; where it is wrong, that is noted."""
@@ -170,7 +185,8 @@ def effective(directory: Path, environment: Mapping[str, str] | None = None) -> 
     """Every setting of the hive in `directory` with its source.  Raises `Malformed`, which says all."""
     reading = _Reading(directory / FILE, os.environ if environment is None else environment)
     found = reading.tables()
-    settings = tuple(one for name in SECTIONS for one in reading.section(name, found.get(name, {})))
+    sections = tuple(one for name in SECTIONS for one in reading.section(name, found.get(name, {})))
+    settings = (*sections, *reading.presets(found.get(PRESETS, {})))
     if reading.problems:
         raise Malformed("\n".join(reading.problems))
     return settings
@@ -183,11 +199,13 @@ def load(directory: Path, environment: Mapping[str, str] | None = None) -> Confi
 
 def of(settings: Iterable[Setting]) -> Config:
     """The configuration that these settings are, each section whole."""
-    tables: dict[str, dict[str, object]] = {name: {} for name in SECTIONS}
+    tables: dict[str, dict[str, object]] = {name: {} for name in (*SECTIONS, PRESETS)}
     for setting in settings:
         section, key = setting.path.split(".")
         tables[section][key] = setting.value
-    return Config(**{name: SECTIONS[name](**values) for name, values in tables.items()})  # type: ignore[arg-type]
+    presets, _ = read_presets(tables.pop(PRESETS))
+    sections = {name: SECTIONS[name](**values) for name, values in tables.items()}  # type: ignore[arg-type]
+    return Config(**sections, presets=presets)  # type: ignore[arg-type]
 
 
 def write_taken(file: Path, pid: int, settings: Iterable[Setting]) -> None:

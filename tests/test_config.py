@@ -9,6 +9,7 @@ from attrs import Attribute, fields
 
 from hive import config
 from hive.protocol.errors import Malformed
+from hive.protocol.failures import ErrorClass
 from hive.protocol.limits import Limits
 
 
@@ -124,3 +125,98 @@ def test_a_wrong_variable_is_refused_too(tmp_path: Path) -> None:
     """Numbers come as text there."""
     with pytest.raises(Malformed, match=r"web\.port"):
         config.load(tmp_path, {"HIVE_WEB_PORT": "many"})
+
+
+MINE = """
+[presets.mine]
+title = "Mine"
+program = "mine"
+install = "ask me"
+arguments = ["acp"]
+environment = { TELEMETRY = "off" }
+errors = [{ pattern = "too much", error = "rate_limit" }]
+"""
+
+
+def test_a_preset_of_the_owner_s_is_read_from_its_own_table(tmp_path: Path) -> None:
+    """And `hive config` says where it is from, as of any setting; a daemon's note of it reads the same."""
+    (tmp_path / config.FILE).write_text(MINE)
+    taken = config.effective(tmp_path, {})
+    found = [one for one in taken if one.path.startswith("presets.")]
+    assert [(one.path, one.source) for one in found] == [("presets.mine", config.FILE)]
+    presets = config.of(taken).presets
+    assert presets["mine"].errors[0].error is ErrorClass.RATE_LIMIT
+    assert (presets["mine"].arguments, presets["mine"].environment) == (("acp",), {"TELEMETRY": "off"})
+    file = tmp_path / "taken"
+    config.write_taken(file, 7, taken)
+    again = config.read_taken(file, 7)
+    assert again is not None
+    assert config.of(again).presets == presets
+
+
+def test_all_that_is_wrong_with_presets_is_said_at_once(tmp_path: Path) -> None:
+    """Each with its path, together with what is wrong elsewhere."""
+    file = tmp_path / config.FILE
+    broken = """
+[web]
+port = -1
+[presets]
+three = 3
+[presets.claude]
+title = "Mine"
+program = "mine"
+install = "ask me"
+[presets."My own"]
+title = "Mine"
+program = "mine"
+install = "ask me"
+[presets.mine]
+title = 3
+program = "mine"
+instal = "ask me"
+arguments = "acp"
+leaves = "never"
+environment = { TELEMETRY = 0 }
+errors = [{ pattern = "(", error = "auth" }, { pattern = "x", error = "boredom" }]
+tools = ["send"]
+settings = { name = "../.bashrc", text = "" }
+model = { way = "guess" }
+"""
+    file.write_text(broken)
+    with pytest.raises(Malformed) as refused:
+        config.load(tmp_path, {})
+    lines = refused.value.text.splitlines()
+    assert all(line.startswith(f"{file}: ") for line in lines)
+    kinds = ", ".join(sorted(ErrorClass))
+    assert [line.removeprefix(f"{file}: ") for line in lines] == [
+        "web.port: expected a whole number from 0 to 65535, got -1",
+        "presets.three: expected a table, got 3",
+        "presets.claude: claude is a backend of hive's own; choose another name",
+        "presets.My own: a name has 1 to 32 of a-z, 0-9 and '-', and begins with a letter",
+        "presets.mine.title: expected text, got 3",
+        "presets.mine.install: is missing",
+        "presets.mine.arguments: expected a list, as in [\"text\"], got 'acp'",
+        "presets.mine.environment.TELEMETRY: expected text, got 0",
+        "presets.mine.settings: a plain file name is expected, without a directory",
+        "presets.mine.model.way: expected one of method, none, option, start, got 'guess'",
+        "presets.mine.errors[0]: not a regular expression: missing ), unterminated subpattern at position 0",
+        f"presets.mine.errors[1].error: expected one of {kinds}, got 'boredom'",
+        "presets.mine.leaves: expected one of eof, kill, term, got 'never'",
+        "presets.mine.instal: unknown setting; did you mean install?",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("presets = 3", r"presets: expected a table, as in \[presets.NAME\]"),
+        (MINE + "tools = ['x']", r"presets.mine: tools: 'x' lacks the group"),
+        (MINE + "hosts = [3]", r"presets.mine.hosts\[0\]: expected text, got 3"),
+        (MINE + "driven = 2026-01-01", r"presets.mine.driven: expected text"),
+    ],
+)
+def test_a_wrong_preset_is_named_with_what_would_be_right(tmp_path: Path, text: str, words: str) -> None:
+    """As any setting is."""
+    (tmp_path / config.FILE).write_text(text)
+    with pytest.raises(Malformed, match=rf"^{tmp_path / config.FILE}: {words}"):
+        config.load(tmp_path, {})

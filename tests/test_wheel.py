@@ -57,6 +57,7 @@ def test_the_installed_wheel_runs_the_demo_and_the_examples_outside_the_checkout
     assert Path(where.strip()).is_relative_to(made)
     listed = run([made / "bin/python", "-m", "zipfile", "--list", wheel], elsewhere, environment)
     assert "hive/web/static/vendor/preact.js" in listed
+    assert "hive/agents/presets.toml" in listed
     printed = run(
         [made / "bin/hive", "demo", "--seconds", "5", "--headless", "--json"], elsewhere, environment
     )

@@ -4,33 +4,10 @@ The rule kept here: a turn yields any number of events and ends in exactly one `
 driver even when the process dies.
 """
 
-from enum import StrEnum
-
 from attrs import field, frozen
 
 from hive.protocol.commands import Usage
-
-
-class ErrorClass(StrEnum):
-    """Why a turn failed, as far as the backend can tell from typed events, never from free text."""
-
-    AUTH = "auth"
-    BILLING = "billing"
-    RATE_LIMIT = "rate_limit"
-    OVERLOADED = "overloaded"
-    OVERFLOW = "context_overflow"
-    MODEL = "model"
-    NETWORK = "network"
-    TOOLS = "mcp"
-    BUDGET = "budget"
-    STEP_LIMIT = "max_turns"
-    CANCELLED = "cancelled"
-    TIMEOUT = "timeout"
-    CRASH = "crash"
-    PROTOCOL = "protocol"
-    REFUSED = "refused"
-    NO_START = "no_start"
-    BOX_GONE = "box_gone"
+from hive.protocol.failures import ErrorClass
 
 
 @frozen

@@ -4,23 +4,34 @@ The rule kept here: a hint is one command that can be typed as it stands.
 """
 
 from collections.abc import Collection, Mapping
-from typing import Final
+from typing import Final, TypeAlias
 
 from hive.protocol.commands import Settings
 from hive.protocol.errors import Malformed
+from hive.protocol.presets import Presets
 
-KEYS: Final[Mapping[str, str]] = {"claude": "ANTHROPIC_API_KEY"}
-"""The variable that a backend's CLI takes its key from.  Other backends need none."""
+Takes: TypeAlias = Mapping[str, tuple[str, ...]]
+"""The variables by which a backend's CLI can be logged in."""
+
+KEYS: Final[Takes] = {"claude": ("ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN")}
+"""Those of the backends whose CLI can do nothing without one, the usual one first."""
 
 
-def variable_of(credential: str) -> str:
-    """The variable meant where a credential is named after a backend.  Raises `Malformed` elsewhere."""
-    if credential in KEYS:
-        return KEYS[credential]
-    raise Malformed(
-        f"Say which variable of {credential!r} this is, as in --variable {next(iter(KEYS.values()))}."
-        f" Only the credentials {', '.join(KEYS)} have one by themselves."
-    )
+def takes(presets: Presets) -> Takes:
+    """Those of all backends."""
+    return {**{name: preset.credentials for name, preset in presets.items()}, **KEYS}
+
+
+def variable_of(credential: str, known: Takes = KEYS) -> str:
+    """The variable meant where a credential is named after a backend that leaves no doubt.
+
+    Raises `Malformed` elsewhere, which names those that could be meant.
+    """
+    variables = known.get(credential, ())
+    if credential in KEYS or len(variables) == 1:
+        return variables[0]
+    could_be = " or ".join(variables) or KEYS["claude"][0]
+    raise Malformed(f"Say which variable of {credential!r} this is, as in --variable {could_be}.")
 
 
 def missing(settings: Settings, variables: Collection[str]) -> str:
@@ -32,5 +43,5 @@ def missing(settings: Settings, variables: Collection[str]) -> str:
 
 def set_key(settings: Settings) -> str:
     """The command that gives an agent its key."""
-    named = "" if settings.login in KEYS else f" --variable {KEYS[settings.backend]}"
+    named = "" if settings.login in KEYS else f" --variable {KEYS[settings.backend][0]}"
     return f"hive secret set {settings.login}{named}"

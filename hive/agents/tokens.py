@@ -21,6 +21,9 @@ class CliSession:
     unconfirmed: set[int] = field(factory=set)
     """Messages a `recv` answered whose receipt has no evidence yet."""
 
+    listed: bool = False
+    """Whether it has asked which tools there are, as every client does before its model can call one."""
+
     def confirm(self) -> tuple[int, ...]:
         """Take the messages that count as seen now that the session has called again."""
         seen = tuple(sorted(self.unconfirmed))

@@ -33,7 +33,9 @@ from hive.agents.gated import Starter
 from hive.agents.http_tools import http_tools
 from hive.agents.instructions import Prompts
 from hive.agents.keyring import Keyring
-from hive.agents.registry import BackendParts, CliParts, check_settings, make_backend
+from hive.agents.logins import takes
+from hive.agents.presets import all_presets
+from hive.agents.registry import BackendParts, CliParts, backend_of, check_settings
 from hive.agents.shell import BoxShell
 from hive.agents.tokens import Sessions
 from hive.app.chronicle import Chronicle
@@ -51,6 +53,7 @@ from hive.mcp.serving import CHILD as MCP, endpoint_server
 from hive.protocol.chaos import LARGEST_SEED
 from hive.protocol.commands import Settings
 from hive.protocol.errors import Malformed, Refused
+from hive.protocol.presets import Presets
 from hive.sockets import Credentials, open_tcp, open_unix
 from hive.store.faults import CommitFaults
 from hive.store.sqlite import SqliteStore, open_store
@@ -113,8 +116,9 @@ async def run_hive(directory: Directory, config: Config) -> AsyncIterator[Runnin
         await begin_boot(store, __version__)
         driver = _driver(directory)
         boxes, sites = Boxes(store, {driver.name: driver}), Sites(store.hints, commits)
-        vault, audit = Vault(Keyring(directory.credentials)), Audit()
-        backend = _backend_parts(listeners, store, driver, vault)
+        presets, audit = all_presets(config.presets), Audit()
+        vault = Vault(Keyring(directory.credentials), takes(presets))
+        backend = _backend_parts(listeners, store, driver, vault, presets)
         parts = _turn_parts(config, store, boxes, backend, Prompts(directory.prompts))
         parts = evolve(parts, backend=sites.backends(parts.backend))
         why = "it failed"
@@ -154,7 +158,7 @@ def _chaos(store: SqliteStore, hive: Hive, boxes: Boxes, sites: Sites) -> Chaos:
 
 
 def _backend_parts(
-    listeners: Listeners, store: SqliteStore, driver: SubprocessDriver, vault: Vault
+    listeners: Listeners, store: SqliteStore, driver: SubprocessDriver, vault: Vault, presets: Presets
 ) -> BackendParts:
     records = Records(store)
     clis = CliParts(
@@ -164,8 +168,13 @@ def _backend_parts(
         new_id=lambda: str(uuid.uuid4()),
         program=lambda name: shutil.which(name) or name,
     )
-    shell = BoxShell(driver, records, new_secret)
-    return BackendParts(http_tools(listeners.endpoint, new_secret), shell, time.time, clis=clis)
+    return BackendParts(
+        http_tools(listeners.endpoint, new_secret),
+        BoxShell(driver, records, new_secret),
+        time.time,
+        clis=clis,
+        presets=presets,
+    )
 
 
 def _turn_parts(
@@ -176,7 +185,7 @@ def _turn_parts(
         hints=store.hints,
         boxes=boxes,
         sessions=Sessions(new_secret),
-        backend=lambda settings: make_backend(settings.backend, backend),
+        backend=lambda settings: backend_of(settings, backend),
         wall=time.time,
         limits=config.limits,
         instructions=prompts.instructions,
@@ -227,7 +236,7 @@ def _page_server(running: Running, config: Config, stack: AsyncExitStack) -> Htt
         version=__version__,
         operator=config.operator.name,
         origins=partial(_origins, running.listeners),
-        check_settings=partial(_check_settings, running.driver.name),
+        check_settings=partial(_check_settings, running.driver.name, all_presets(config.presets)),
         audit=lambda: running.audit.view,
     )
     stack.callback(store.subscribe(parts.metrics.on_commit))
@@ -242,9 +251,9 @@ def _page_server(running: Running, config: Config, stack: AsyncExitStack) -> Htt
     )
 
 
-def _check_settings(driver: str, settings: Settings) -> None:
+def _check_settings(driver: str, presets: Presets, settings: Settings) -> None:
     """Refuse what nothing could run.  Raises `Malformed`."""
-    check_settings(settings)
+    check_settings(settings, presets)
     if settings.driver != driver:
         raise Malformed(f"there is no driver {settings.driver[:40]!r}; choose one of {driver}.")
 

@@ -9,37 +9,35 @@ from pathlib import Path
 
 from hive.agents.logins import KEYS
 from hive.containers.port import Driver
+from hive.protocol.presets import Presets
 
-KNOWN_CLIS: Mapping[str, str] = {
-    "claude": "Claude Code",
-    "codex": "Codex",
-    "opencode": "OpenCode",
-    "gemini": "Gemini CLI",
-    "goose": "Goose",
-}
+OWN_CLIS: Mapping[str, str] = {"claude": "Claude Code"}
+"""The CLIs that hive has backends of its own for."""
 
 
-def command_lines(kept: Collection[str], which: Callable[[str], str | None] = shutil.which) -> Iterator[str]:
-    """One line for each known CLI that is installed; `kept` are the credentials there are.
+def command_lines(
+    kept: Collection[str], presets: Presets, which: Callable[[str], str | None] = shutil.which
+) -> Iterator[str]:
+    """One line for each CLI that is installed; `kept` are the credentials there are.
 
     A login of the person's own is not looked for: hive uses none that it was not given.
     """
-    for command, title in KNOWN_CLIS.items():
-        path = which(command)
-        if path is None:
-            continue
-        needed = command in KEYS and command not in kept
-        yield f"found {title}: {path}" + (f" (no key yet: hive secret set {command})" if needed else "")
+    others = {name: (preset.title, preset.program) for name, preset in presets.items()}
+    for backend, (title, program) in {
+        **{name: (title, name) for name, title in OWN_CLIS.items()},
+        **others,
+    }.items():
+        path = which(program)
+        needed = backend in KEYS and backend not in kept
+        lacks = f"; no key yet: hive secret set {backend}" if needed else ""
+        if path is not None:
+            yield f"found {title}: {path} (--backend {backend}{lacks})"
 
 
-def report(
-    made: Sequence[Path], kept: Collection[str], driver: Driver, manager: str | None, agents: int
-) -> Iterator[str]:
-    """The lines of a start."""
+def report(made: Sequence[Path], driver: Driver, manager: str | None, agents: int) -> Iterator[str]:
+    """The lines of a start, besides those about CLIs."""
     for path in made:
         yield f"made {path}"
-    found = tuple(command_lines(kept))
-    yield from found or ("no agent CLI found on PATH; scripted and external agents work without one",)
     yield f"driver: {driver.name}; " + (
         "agents are isolated from each other"
         if driver.isolates

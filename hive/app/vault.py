@@ -22,6 +22,9 @@ class Vault:
     """Implements `hive.web.parts.Secrets`."""
 
     keyring: Keyring
+    takes: logins.Takes = logins.KEYS
+    """The variables that each backend's CLI takes."""
+
     _alone: trio.Lock = field(factory=trio.Lock, init=False)
 
     def credentials(self) -> Sequence[Credential]:
@@ -30,7 +33,7 @@ class Vault:
 
     def variable_of(self, name: str) -> str:
         """See `Secrets`."""
-        return logins.variable_of(name)
+        return logins.variable_of(name, self.takes)
 
     def missing(self, settings: Settings) -> str:
         """See `Secrets`."""

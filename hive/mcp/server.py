@@ -121,7 +121,10 @@ class Incarnation:
     # --- tools -------------------------------------------------------------------------------------
 
     async def _list_tools(self, context: Context, _: object) -> types.ListToolsResult:
-        return types.ListToolsResult(tools=[_tool(spec) for spec in self.toolbox.of(_caller(context))])
+        caller = _caller(context)
+        if caller.session is not None:
+            caller.session.listed = True
+        return types.ListToolsResult(tools=[_tool(spec) for spec in self.toolbox.of(caller)])
 
     async def _call_tool(
         self, context: Context, params: types.CallToolRequestParams

@@ -7,6 +7,8 @@ from hive.protocol.grammar import Argument, Verb, option, switch
 from hive.protocol.parking import RESUMABLE
 
 BACKENDS = ("scripted", "claude", "external")
+"""Those without a preset: the others are known to the daemon, which has read its owner's."""
+
 RULES = ("plain", "demo-manager", "demo-surveyor")
 
 ONE_AGENT = Argument("agent", "an agent's name")
@@ -22,7 +24,11 @@ AGENT_VERBS: tuple[Verb, ...] = (
         "agents",
         (
             Argument("name", "its name: a-z, 0-9, '-'"),
-            Argument("backend", "what runs it", option=True, choices=BACKENDS),
+            Argument(
+                "backend",
+                f"what runs it: {', '.join(BACKENDS)}, or a preset such as opencode or gemini",
+                option=True,
+            ),
             switch("manager", "make it the manager"),
             option("purpose", "what it is for, shown to it and to others"),
             option("model", "what its CLI is to think with (default: the CLI's own choice)"),
@@ -36,7 +42,8 @@ AGENT_VERBS: tuple[Verb, ...] = (
         wire="agent.spawn",
         details=(
             "A scripted agent obeys lines that begin with ! from the senders named, and otherwise its rules. "
-            "A claude agent is run with Claude Code; without a key it is parked until there is one. "
+            "A claude agent is run with Claude Code, and parked until there is a key for it; one of a preset "
+            "with a CLI that speaks ACP: docs/presets.md lists them and tells how to add one. "
             "An external agent is a client of yours that connects to its endpoint: hive endpoint NAME."
         ),
     ),

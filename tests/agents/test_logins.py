@@ -2,7 +2,8 @@
 
 import pytest
 
-from hive.agents.logins import missing, set_key, variable_of
+from hive.agents.logins import missing, set_key, takes, variable_of
+from hive.agents.presets import built_in
 from hive.protocol.commands import Settings
 from hive.protocol.errors import Malformed
 
@@ -31,6 +32,14 @@ def test_a_credential_named_after_a_backend_has_its_key() -> None:
     assert variable_of("claude") == "ANTHROPIC_API_KEY"
     with pytest.raises(Malformed, match="--variable ANTHROPIC_API_KEY"):
         variable_of("work")
+
+
+def test_a_preset_that_takes_one_key_leaves_no_doubt() -> None:
+    """One that takes several does; they are named."""
+    known = takes(built_in())
+    assert variable_of("gemini", known) == "GEMINI_API_KEY"
+    with pytest.raises(Malformed, match="--variable CURSOR_API_KEY or CURSOR_AUTH_TOKEN"):
+        variable_of("cursor", known)
 
 
 def test_the_command_can_be_typed_as_it_stands() -> None:

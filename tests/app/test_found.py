@@ -7,6 +7,7 @@ import pytest
 from attrs import evolve
 
 from hive import config
+from hive.agents.presets import built_in
 from hive.app import DemoOptions, compose, found, launcher
 from hive.app.demo import Summary, _percentile, _report
 from hive.containers.subprocess import SubprocessDriver
@@ -16,11 +17,12 @@ from hive.protocol.errors import Refused
 def test_each_known_cli_is_named_and_what_it_lacks() -> None:
     """A login of the person's own is none of hive's."""
     installed = {"claude": "/bin/claude", "goose": "/bin/goose"}
-    assert list(found.command_lines((), installed.get)) == [
-        "found Claude Code: /bin/claude (no key yet: hive secret set claude)",
-        "found Goose: /bin/goose",
+    assert list(found.command_lines((), built_in(), installed.get)) == [
+        "found Claude Code: /bin/claude (--backend claude; no key yet: hive secret set claude)",
+        "found Goose: /bin/goose (--backend goose)",
     ]
-    assert next(found.command_lines(("claude",), installed.get)) == "found Claude Code: /bin/claude"
+    first = next(found.command_lines(("claude",), {}, installed.get))
+    assert first == "found Claude Code: /bin/claude (--backend claude)"
 
 
 @pytest.mark.parametrize(
@@ -31,7 +33,7 @@ def test_a_start_says_whether_there_is_a_manager(
     tmp_path: Path, manager: str | None, agents: int, words: str
 ) -> None:
     """And what to type where nobody is there."""
-    lines = list(found.report([tmp_path], (), SubprocessDriver(tmp_path), manager, agents))
+    lines = list(found.report([tmp_path], SubprocessDriver(tmp_path), manager, agents))
     assert lines[0] == f"made {tmp_path}"
     assert any("no isolation" in line for line in lines)
     assert words in lines[-1]

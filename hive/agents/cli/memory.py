@@ -13,9 +13,12 @@ from typing import Final, Protocol
 
 from attrs import frozen
 
+WORD: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
+"""What agents that speak ACP call a session."""
+
 UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
-READ_BYTES = 64
+READ_BYTES = 256
 """More than an id is long."""
 
 
@@ -36,26 +39,32 @@ class SessionFile:
     """A `Memory` that is a file."""
 
     path: Path
+    shape: "re.Pattern[str]" = UUID
+    """What an id looks like."""
 
     def session(self) -> str | None:
         """See `Memory`."""
         with suppress(OSError):
             text = _read(self.path).decode("ascii", "replace").strip()
-            return text if UUID.fullmatch(text) else None
+            return text if self.shape.fullmatch(text) else None
         return None
 
     def keep(self, session: str) -> None:
-        """See `Memory`.  What is no UUID is not kept."""
-        if not UUID.fullmatch(session) or session == self.session():
-            return
-        new = self.path.with_name(f"{self.path.name}.new")
-        new.unlink(missing_ok=True)
-        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            os.write(descriptor, f"{session}\n".encode())
-        finally:
-            os.close(descriptor)
-        new.replace(self.path)
+        """See `Memory`.  What is no id is not kept."""
+        if self.shape.fullmatch(session) and session != self.session():
+            write_anew(self.path, f"{session}\n")
+
+
+def write_anew(path: Path, text: str) -> None:
+    """Put a file in the place of whatever is there, for its owner's eyes.  Raises `OSError`."""
+    new = path.with_name(f"{path.name}.new")
+    new.unlink(missing_ok=True)
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(descriptor, text.encode())
+    finally:
+        os.close(descriptor)
+    new.replace(path)
 
 
 def _read(path: Path) -> bytes:
