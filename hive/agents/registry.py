@@ -8,6 +8,7 @@ from attrs import frozen
 
 from hive.agents.backend import Backend
 from hive.agents.cli.claude import ClaudeBackend
+from hive.agents.cli.codex import CodexBackend
 from hive.agents.cli.memory import SessionFile
 from hive.agents.cli.process import StartCli
 from hive.agents.external import ExternalBackend
@@ -62,9 +63,7 @@ def _external(_parts: BackendParts) -> Backend:
 
 
 def _claude(parts: BackendParts) -> Backend:
-    clis = parts.clis
-    if clis is None:
-        raise Conflict("this hive runs no agent's CLI.")
+    clis = _clis(parts)
     return ClaudeBackend(
         start=clis.start,
         url_of=clis.url_of,
@@ -75,12 +74,30 @@ def _claude(parts: BackendParts) -> Backend:
     )
 
 
+def _codex(parts: BackendParts) -> Backend:
+    clis = _clis(parts)
+    return CodexBackend(
+        start=clis.start,
+        url_of=clis.url_of,
+        credentials=clis.credentials,
+        memory_of=lambda box: _session_file(box, "codex"),
+        program=(clis.program("codex"),),
+    )
+
+
+def _clis(parts: BackendParts) -> CliParts:
+    if parts.clis is None:
+        raise Conflict("this hive runs no agent's CLI.")
+    return parts.clis
+
+
 def _session_file(box: Box, backend: str) -> SessionFile:
     return SessionFile(box.state_dir / f".{backend}-session")
 
 
 BACKENDS: Mapping[str, Callable[[BackendParts], Backend]] = {
     "claude": _claude,
+    "codex": _codex,
     "external": _external,
     "scripted": _scripted,
 }

@@ -7,7 +7,7 @@ done by the command line itself (`local`).  What the page may ask for is in `hiv
 from hive.protocol.grammar import Argument, Verb
 from hive.protocol.parking import RESUMABLE
 
-BACKENDS = ("scripted", "claude", "external")
+BACKENDS = ("scripted", "claude", "codex", "external")
 CHAOS_KINDS = ("hints", "actor", "box", "commit", "provider", "request")
 RULES = ("plain", "demo-manager", "demo-surveyor")
 
@@ -177,6 +177,7 @@ VERBS: tuple[Verb, ...] = (
         details=(
             "A scripted agent obeys lines that begin with ! from the senders named, and otherwise its rules. "
             "A claude agent is run with Claude Code. "
+            "A codex agent is run with Codex. "
             "An external agent is a client of yours that connects to its endpoint: hive endpoint NAME."
         ),
     ),

@@ -7,6 +7,7 @@ import trio
 
 from hive.agents.backend import Capabilities, SessionSpec
 from hive.agents.cli.claude import ClaudeBackend
+from hive.agents.cli.codex import CodexBackend
 from hive.agents.external import ExternalBackend
 from hive.agents.registry import BACKENDS, BackendParts, CliParts, check_settings, make_backend
 from hive.agents.scripted import ScriptedBackend
@@ -14,13 +15,13 @@ from hive.agents.tokens import CliSession
 from hive.containers.port import Box
 from hive.protocol.commands import Settings
 from hive.protocol.errors import Conflict, Malformed
-from hive.testing.claude_world import FakeClis
+from hive.testing.claude_world import ClaudeClis
 from hive.testing.fake_tools import FakeShell, FakeTools
 
 
 def parts() -> BackendParts:
     """Parts that do nothing."""
-    clis = CliParts(FakeClis().start, str, lambda _agent: {}, str, str)
+    clis = CliParts(ClaudeClis().start, str, lambda _agent: {}, str, str)
     return BackendParts(FakeTools().open, FakeShell(), trio.current_time, clis=clis)
 
 
@@ -29,6 +30,7 @@ def parts() -> BackendParts:
     [
         ("scripted", ScriptedBackend, Capabilities(fold_in=True)),
         ("claude", ClaudeBackend, Capabilities(fold_in=True)),
+        ("codex", CodexBackend, Capabilities(fold_in=True)),
         ("external", ExternalBackend, Capabilities(external=True)),
     ],
 )
@@ -41,14 +43,16 @@ def test_each_backend_is_made_by_its_name(name: str, kind: type, capabilities: C
 
 def test_the_table_above_is_complete() -> None:
     """A new backend needs a row."""
-    assert set(BACKENDS) == {"claude", "external", "scripted"}
+    assert set(BACKENDS) == {"claude", "codex", "external", "scripted"}
 
 
 def test_an_unknown_backend_lists_the_known_ones() -> None:
     """Wherever the name was typed."""
-    with pytest.raises(Malformed, match=r"no backend 'claud'; choose one of claude, external, scripted\."):
+    with pytest.raises(
+        Malformed, match=r"no backend 'claud'; choose one of claude, codex, external, scripted\."
+    ):
         make_backend("claud", parts())
-    with pytest.raises(Malformed, match="choose one of claude, external, scripted"):
+    with pytest.raises(Malformed, match="choose one of claude, codex, external, scripted"):
         check_settings(Settings(backend="claud"))
 
 
