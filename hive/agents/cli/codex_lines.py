@@ -66,7 +66,8 @@ SERVER_ERRORS = 500
 
 EXHAUSTED_PERCENT = 100.0
 
-WARNINGS: Final = frozenset({"warning", "configWarning", "guardianWarning", "deprecationNotice"})
+WARNINGS: Final = frozenset({"warning", "guardianWarning"})
+"""Those about a thread.  What there is to say of the configuration is the same in every turn."""
 
 
 @frozen
@@ -86,9 +87,15 @@ class Reading:
     """The thread: what happens in others is not told."""
 
     turn: str = ""
+    ended: bool = field(default=False, init=False)
+    """Whether the turn is over by the server's own word."""
+
     usage: Usage = field(default=Usage(), init=False)
     _before: Usage | None = field(default=None, init=False)
     _text: str = field(default="", init=False)
+    _retried: ErrorClass | None = field(default=None, init=False)
+    """What it tried again after."""
+
     _windows: dict[str, JsonObject] = field(factory=dict, init=False)
 
     def read(self, line: JsonObject) -> Iterator[TurnEvent]:
@@ -107,13 +114,23 @@ class Reading:
             case {"method": "account/rateLimits/updated", "params": {"rateLimits": dict(limits)}}:
                 yield from self._limits(limits)
             case {"method": "error", "params": {"error": dict(error), **rest}}:
-                yield Noted("retry" if rest.get("willRetry") is True else "error", _detail(error))
+                yield from self._failing(error, will_retry=rest.get("willRetry") is True)
             case {"method": str(method), "params": dict(params)} if method in WARNINGS:
-                yield Noted("warning", string(params.get("message")) or string(params.get("summary")))
+                yield Noted("warning", string(params.get("message")))
             case {"method": "turn/completed", "params": {"turn": {"id": str(turn), **rest}}} if (
                 turn == self.turn
             ):
+                self.ended = True
                 yield self._result(rest)
+
+    def _failing(self, error: JsonObject, *, will_retry: bool) -> Iterator[TurnEvent]:
+        yield Noted("retry" if will_retry else "error", _detail(error))
+        if not will_retry:
+            return
+        self._retried = error_of(error.get("codexErrorInfo"))
+        if self._retried is ErrorClass.RATE_LIMIT:
+            # It would sit out whatever time the service asks for, hours too, with the mail in its hands.
+            yield self._failed(error)
 
     def _completed(self, item: JsonObject) -> Iterator[TurnEvent]:
         match item:
@@ -153,11 +170,21 @@ class Reading:
             case {"status": "interrupted"}:
                 return evolve(result, error=ErrorClass.CANCELLED, detail="it was interrupted")
             case {"status": "failed", "error": dict(error)}:
-                kind = error_of(error.get("codexErrorInfo"))
-                until = self._until() if kind is ErrorClass.RATE_LIMIT else None
-                return evolve(result, error=kind, detail=_detail(error) or "it failed", until=until)
+                return self._failed(error)
             case _:
                 return evolve(result, error=ErrorClass.CRASH, detail=f"it ended as {turn.get('status')}")
+
+    def _failed(self, error: JsonObject) -> Result:
+        kind = error_of(error.get("codexErrorInfo"))
+        if kind is ErrorClass.CRASH and self._retried is not None:
+            # The last word on a stream that broke off is `other`; that of the try before it has a type.
+            kind = self._retried
+        return Result(
+            error=kind,
+            detail=_detail(error) or "it failed",
+            until=self._until() if kind is ErrorClass.RATE_LIMIT else None,
+            usage=self.usage,
+        )
 
     def _until(self) -> float | None:
         """When the last of the limits that are reached ends."""

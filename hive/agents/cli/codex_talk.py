@@ -101,8 +101,11 @@ class Conversation:
                     if self.result is not None:
                         break
         self._takes_mail = False
-        if self.result is not None:
-            await self._cli.hang_up()
+        if self.result is None:
+            return
+        if self._accepted and not self._reading.ended:
+            self._interrupt()
+        await self._cli.hang_up()
 
     def show(self, prompt: Prompt) -> None:
         """Give it mail, unless it is too soon or too late."""

@@ -163,9 +163,9 @@ def _provider(credentials: Mapping[str, str]) -> JsonObject:
         "wire_api": "responses",
         **({"env_key": KEY} if KEY in credentials else {}),
         "supports_websockets": False,
-        # The long wait is hive's, and so is one that the service asks for, which a retry would sit through.
+        # The long wait is hive's.  Without a retry a stream that broke off would be an error without a type.
         "request_max_retries": 1,
-        "stream_max_retries": 0,
+        "stream_max_retries": 1,
     }
 
 
