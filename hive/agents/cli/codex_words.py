@@ -74,6 +74,10 @@ def command(program: Sequence[str], settings: Settings) -> tuple[str, ...]:
     options = (
         *(f"features.{name}=false" for name in off),
         'web_search="disabled"',
+        # Else a `$name` in somebody's mail would put a skill that nobody asked for into the prompt.
+        "skills.bundled.enabled=false",
+        # One would find other programs than the box has.
+        "allow_login_shell=false",
         "analytics.enabled=false",
         "check_for_update_on_startup=false",
     )

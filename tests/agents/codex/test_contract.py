@@ -295,6 +295,11 @@ def test_an_agent_thinks_with_the_model_it_was_given(model: str, named: str | No
     assert opened.get("model") == named
 
 
+def test_mail_brings_no_skill_of_the_cli_with_it() -> None:
+    """A `$name` in it would, of those that Codex has by itself."""
+    assert "skills.bundled.enabled=false" in words.command(("codex",), Settings())
+
+
 def test_every_behaviour_is_played() -> None:
     """The CLI in memory knows them all."""
     assert set(PLAYS) == {behaviour.name for behaviour in Behaviour}

@@ -11,7 +11,8 @@ from typing import Final
 
 import pytest
 import trio
-from attrs import define
+import trio.testing
+from attrs import define, evolve
 
 from hive.agents.backend import Prompt
 from hive.agents.cli.codex_lines import CONNECTIONS, Reading, error_of
@@ -42,6 +43,8 @@ WARNED: Final = Noted(
     "Model metadata for `scripted` not found. Defaulting to fallback metadata; this can degrade performance"
     " and cause issues.",
 )
+NEW: Final = Opening({}, None, needs_login=False)
+OLD: Final = evolve(NEW, kept=THREAD)
 RECORDINGS: Final = sorted(Path(__file__).parent.glob("*.jsonl"))
 
 
@@ -57,6 +60,8 @@ class Played:
 
     lines: list[JsonObject]
     said: list[Mapping[str, object]]
+    stop: trio.Event
+    stop_at: str
     status: int | None = 0
     complaint: str = ""
 
@@ -65,15 +70,17 @@ class Played:
         return self
 
     async def __anext__(self) -> Heard:
-        """The next line."""
-        await trio.lowlevel.checkpoint()
+        """The next line, once everybody has taken in the last one."""
+        await trio.testing.wait_all_tasks_blocked()
         if not self.lines:
             raise StopAsyncIteration
         return self.lines.pop(0)
 
     def say(self, line: Mapping[str, object]) -> None:
-        """It does not listen."""
+        """It does not listen; at one request the turn is asked to stop."""
         self.said.append(line)
+        if line["method"] == self.stop_at:
+            self.stop.set()
 
     async def hang_up(self) -> None:
         """It has nothing more to say."""
@@ -89,11 +96,11 @@ class Played:
 
 def told(
     lines: list[JsonObject],
+    opening: Opening = NEW,
     *,
-    kept: str | None = None,
     folded: Prompt | None = None,
-    login: bool = False,
     said: list[Mapping[str, object]] | None = None,
+    stop_at: str = "",
 ) -> list[TurnEvent]:
     """What a turn makes of them; mail to fold in is given to it when it calls a tool."""
 
@@ -106,9 +113,10 @@ def told(
             if isinstance(event, ToolCalled) and folded is not None:
                 talk.show(folded)
 
-        ways = Ways(emit, events.append, lambda _: None, trio.Event())
-        cli = Played([*lines], [] if said is None else said)
-        talk = Conversation(cli, ways, Ladder(), Opening({}, kept, login), Prompt("hello", (3, 4)))
+        stop = trio.Event()
+        ways = Ways(emit, events.append, lambda _: None, stop)
+        cli = Played([*lines], [] if said is None else said, stop, stop_at)
+        talk = Conversation(cli, ways, Ladder(), opening, Prompt("hello", (3, 4)))
         await talk.hold()
         return events if talk.result is None else [*events, talk.result]
 
@@ -138,7 +146,7 @@ def test_the_recordings_are_of_one_version() -> None:
 def test_a_turn_that_works_is_told_in_order() -> None:
     """Session, receipt, thought, words, call, answer, words, result; not as the thread's first turn."""
     used = Usage(10, 10), Usage(40, 14)
-    events = told(recorded("work"), kept=THREAD)
+    events = told(recorded("work"), OLD)
     assert [event for event in events if event != WARNED] == [
         SessionOpened(THREAD, "scripted"),
         PromptAccepted((3, 4)),
@@ -158,7 +166,7 @@ def test_a_command_is_a_tool_and_fails_by_its_status() -> None:
     events = told(recorded("command"))
     calls = [event for event in events if isinstance(event, ToolCalled | ToolReturned)]
     assert calls == [
-        ToolCalled("call_1", "shell", {"command": "/bin/bash -lc 'sleep 0.5; echo hello; exit 3'"}),
+        ToolCalled("call_1", "shell", {"command": "/bin/bash -c 'sleep 0.5; echo hello; exit 3'"}),
         ToolReturned("call_1", ok=False, text="hello\n"),
     ]
 
@@ -207,12 +215,12 @@ def test_each_way_to_fail_has_its_class(name: str, error: ErrorClass) -> None:
 
 def test_a_server_without_a_login_says_so() -> None:
     """Before any thread is opened."""
-    assert result_of(told(recorded("no_login"), login=True)).error is ErrorClass.AUTH
+    assert result_of(told(recorded("no_login"), evolve(NEW, needs_login=True))).error is ErrorClass.AUTH
 
 
 def test_a_thread_that_is_unknown_gives_way_to_a_new_one() -> None:
     """In the same process."""
-    events = told(recorded("no_thread"), kept="55555555-5555-4555-8555-000000000001")
+    events = told(recorded("no_thread"), evolve(NEW, kept="55555555-5555-4555-8555-000000000001"))
     (note,) = [event for event in events if isinstance(event, Noted) and event.what == "session"]
     assert note.text.startswith("a new one, without the old: ")
     assert result_of(events) == Result("new", usage=Usage(10, 10))
@@ -236,6 +244,28 @@ def test_a_wait_that_the_service_asks_for_is_not_sat_out_in_a_turn() -> None:
     result = result_of(told(recorded("retry_after"), said=said))
     assert result.error is ErrorClass.RATE_LIMIT
     assert said[-1]["method"] == "turn/interrupt"
+
+
+def test_a_turn_that_has_no_name_yet_is_interrupted_as_soon_as_it_has_one() -> None:
+    """It was asked for, and the server would carry it out."""
+    said: list[Mapping[str, object]] = []
+    events = told(recorded("silent"), said=said, stop_at="turn/start")
+    assert [line["method"] for line in said][-2:] == ["turn/start", "turn/interrupt"]
+    assert [event.text for event in events if isinstance(event, Noted) and event.what == "stop"] == [
+        "asked it to stop"
+    ]
+
+
+def test_tools_that_come_and_go_during_a_turn_begin_no_other() -> None:
+    """Their first word decides."""
+    said: list[Mapping[str, object]] = []
+    *before, last = recorded("work")
+    again: list[JsonObject] = [
+        {"method": "mcpServer/startupStatus/updated", "params": {"name": "hive", "status": status}}
+        for status in ("failed", "ready")
+    ]
+    assert result_of(told([*before, *again, last], OLD, said=said)).error is None
+    assert [line["method"] for line in said].count("turn/start") == 1
 
 
 @pytest.mark.parametrize("name", ["overloaded", "unreachable", "dropped", "bad_key"])
@@ -394,4 +424,4 @@ def test_lines_of_no_known_method_or_shape_are_skipped() -> None:
         {"method": "mcpServer/startupStatus/updated", "params": {"name": "another", "status": "failed"}},
     ]
     assert [event for line in odd for event in reading().read(line)] == []
-    assert result_of(told([*odd, *recorded("work")], kept=THREAD)).text == "done"
+    assert result_of(told([*odd, *recorded("work")], OLD)).text == "done"
