@@ -13,7 +13,10 @@ from hive.protocol.presets import Presets
 Takes: TypeAlias = Mapping[str, tuple[str, ...]]
 """The variables by which a backend's CLI can be logged in."""
 
-KEYS: Final[Takes] = {"claude": ("ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN")}
+KEYS: Final[Takes] = {
+    "claude": ("ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN"),
+    "codex": ("OPENAI_API_KEY",),
+}
 """Those of the backends whose CLI can do nothing without one, the usual one first."""
 
 

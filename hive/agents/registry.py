@@ -14,6 +14,7 @@ from attrs import field, frozen
 from hive.agents.backend import Backend
 from hive.agents.cli.acp import AcpBackend
 from hive.agents.cli.claude import ClaudeBackend
+from hive.agents.cli.codex import CodexBackend
 from hive.agents.cli.memory import WORD, SessionFile
 from hive.agents.cli.process import StartCli
 from hive.agents.external import ExternalBackend
@@ -86,6 +87,17 @@ def _claude(parts: BackendParts) -> Backend:
     )
 
 
+def _codex(parts: BackendParts) -> Backend:
+    clis = _clis(parts)
+    return CodexBackend(
+        start=clis.start,
+        url_of=clis.url_of,
+        credentials=clis.credentials,
+        memory_of=lambda box: _session_file(box, "codex"),
+        program=(clis.program("codex"),),
+    )
+
+
 def _acp(name: str, preset: Preset, parts: BackendParts) -> Backend:
     clis = _clis(parts)
     return AcpBackend(
@@ -113,6 +125,7 @@ Maker = Callable[[BackendParts], Backend]
 
 BACKENDS: Mapping[str, Maker] = {
     "claude": _claude,
+    "codex": _codex,
     "external": _external,
     "scripted": _scripted,
 }

@@ -11,7 +11,7 @@ from hive.agents.logins import KEYS
 from hive.containers.port import Driver
 from hive.protocol.presets import Presets
 
-OWN_CLIS: Mapping[str, str] = {"claude": "Claude Code"}
+OWN_CLIS: Mapping[str, str] = {"claude": "Claude Code", "codex": "Codex"}
 """The CLIs that hive has backends of its own for."""
 
 

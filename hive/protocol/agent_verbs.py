@@ -6,7 +6,7 @@ The rule kept here: what stops an agent has a verb beside it that lets it go on.
 from hive.protocol.grammar import Argument, Verb, option, switch
 from hive.protocol.parking import RESUMABLE
 
-BACKENDS = ("scripted", "claude", "external")
+BACKENDS = ("scripted", "claude", "codex", "external")
 """Those without a preset: the others are known to the daemon, which has read its owner's."""
 
 RULES = ("plain", "demo-manager", "demo-surveyor")
@@ -42,8 +42,9 @@ AGENT_VERBS: tuple[Verb, ...] = (
         wire="agent.spawn",
         details=(
             "A scripted agent obeys lines that begin with ! from the senders named, and otherwise its rules. "
-            "A claude agent is run with Claude Code, and parked until there is a key for it; one of a preset "
-            "with a CLI that speaks ACP: docs/presets.md lists them and tells how to add one. "
+            "A claude agent is run with Claude Code, a codex agent with Codex; each is parked until there is "
+            "a key for it. One of a preset is run with a CLI that speaks ACP: docs/presets.md lists them and "
+            "tells how to add one. "
             "An external agent is a client of yours that connects to its endpoint: hive endpoint NAME."
         ),
     ),

@@ -1,28 +1,20 @@
 """Claude Code in memory: a CLI that speaks its protocol, and a world with it for the contract of backends."""
 
-import signal
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from itertools import count
 from typing import Final
 
-import trio
 from attrs import define, field
 
 from hive.agents.backend import Backend, Prompt, SessionSpec
-from hive.agents.beside import beside
 from hive.agents.cli.claude import ClaudeBackend
 from hive.agents.cli.json_lines import JsonObject
-from hive.agents.cli.process import LEAVE_SECONDS, Cli, Heard
 from hive.agents.tokens import CliSession
-from hive.containers.port import Box
 from hive.protocol.commands import Settings
 from hive.testing.backend_world import Behaviour
+from hive.testing.fake_clis import CRASH, FakeCli, FakeClis, KeptSession
 from hive.testing.scripted_world import BOX, WALL
-
-STEP_SECONDS: Final = 0.5
-"""How long the model thinks before each line."""
 
 
 def lifecycle(uuid: str, state: str) -> JsonObject:
@@ -76,9 +68,6 @@ DONE: Final[JsonObject] = {"type": "text", "text": "done"}
 SLOW_DOWN: Final[JsonObject] = {"type": "text", "text": "slow down"}
 FAILED: Final = {"is_error": True, "terminal_reason": "api_error", "api_error_status": 429}
 ABORTED: Final = {"is_error": True, "subtype": "error_during_execution", "terminal_reason": "aborted_tools"}
-CRASH: Final = 3
-"""The status of a CLI that crashes."""
-
 PLAYS: Final[Mapping[str, Sequence[JsonObject | int]]] = {
     Behaviour.WORK.name: (
         assistant(CALL),
@@ -94,64 +83,12 @@ PLAYS: Final[Mapping[str, Sequence[JsonObject | int]]] = {
 
 
 @define(eq=False)
-class FakeCli:
+class ClaudeCli(FakeCli):
     """A CLI that is a task."""
 
     _session: str
-    _all: "FakeClis"
-    status: int | None = field(default=None, init=False)
-    complaint: str = field(default="", init=False)
-    _said: trio.MemorySendChannel[JsonObject] = field(init=False)
-    _input: trio.MemoryReceiveChannel[JsonObject] = field(init=False)
-    _output: trio.MemorySendChannel[Heard] = field(init=False)
-    _heard: trio.MemoryReceiveChannel[Heard] = field(init=False)
-    _steps: deque[JsonObject | int] = field(factory=deque, init=False)
-    _running: str | None = field(default=None, init=False)
+    _all: "ClaudeClis"
     _waiting: deque[JsonObject] = field(factory=deque, init=False)
-
-    def __attrs_post_init__(self) -> None:
-        """Make its pipes, which are never full."""
-        self._said, self._input = trio.open_memory_channel[JsonObject](float("inf"))
-        self._output, self._heard = trio.open_memory_channel[Heard](float("inf"))
-
-    def __aiter__(self) -> AsyncIterator[Heard]:
-        """What it says."""
-        return self._heard
-
-    def say(self, line: Mapping[str, object]) -> None:
-        """See `Cli`."""
-        self._all.heard.append(dict(line))
-        self._said.send_nowait(dict(line))
-
-    async def hang_up(self) -> None:
-        """See `Cli`."""
-        self._said.close()
-        with trio.move_on_after(LEAVE_SECONDS):
-            async for _ in self._heard:
-                pass
-
-    def signal(self, number: signal.Signals) -> None:
-        """It dies of any."""
-        self._die(-number)
-
-    async def kill(self) -> None:
-        """See `Cli`."""
-        await trio.lowlevel.checkpoint()
-        self._die(-signal.SIGKILL)
-
-    async def run(self) -> None:
-        """Play until nothing more is said to it and the turn is over."""
-        while self.status is None:
-            try:
-                with trio.move_on_after(STEP_SECONDS if self._steps else float("inf")):
-                    self._take(await self._input.receive())
-                    continue
-            except trio.EndOfChannel:
-                if self._running is None:
-                    return self._die(0)
-                await trio.sleep(STEP_SECONDS if self._steps else float("inf"))
-            self._step(self._steps.popleft())
-        return None
 
     def _take(self, line: JsonObject) -> None:
         match line:
@@ -168,12 +105,11 @@ class FakeCli:
             case {"type": "user"} if not self._all.forgets:
                 self._waiting.append(line)
 
-    def refuse(self, complaint: str, status: int = 1) -> None:
+    def refuse(self, complaint: str) -> None:
         """Leave before anything has begun, as it does where it does not know the session."""
-        self.complaint = complaint
-        if status == 1 and not self._all.speechless:
+        if not self._all.speechless:
             self._write(result("", is_error=True, terminal_reason=None, errors=[complaint]))
-        self._die(status)
+        self.fail(complaint, 1)
 
     def _begin(self, line: JsonObject) -> None:
         self._running = str(line["uuid"])
@@ -186,10 +122,7 @@ class FakeCli:
         assert isinstance(message, dict)
         self._steps.extend(PLAYS[message["content"]])
 
-    def _step(self, step: JsonObject | int) -> None:
-        if isinstance(step, int):
-            self.complaint = "it hurts"
-            return self._die(step)
+    def _step(self, step: JsonObject) -> None:
         self._write(step)
         if step["type"] == "user":
             while self._waiting:
@@ -199,27 +132,11 @@ class FakeCli:
             self._steps.clear()
             if self._waiting:
                 self._begin(self._waiting.popleft())
-        return None
-
-    def _write(self, line: JsonObject) -> None:
-        if self.status is None:
-            self._output.send_nowait(line)
-
-    def _die(self, status: int) -> None:
-        if self.status is None:
-            self.status = status
-            self._output.close()
 
 
 @define(eq=False)
-class FakeClis:
-    """CLIs that are tasks.  Its method `start` is a `StartCli`."""
-
-    connected: bool = True
-    """Whether they reach hive's tools."""
-
-    forgets: bool = False
-    """Whether they lose mail that comes during a turn."""
+class ClaudeClis(FakeClis):
+    """Claude Code as tasks."""
 
     speechless: bool = False
     """Whether they leave with a status alone, where they do not know a session."""
@@ -227,66 +144,20 @@ class FakeClis:
     unwilling: str = ""
     """Why they answer no request, if they do not."""
 
-    asks: Sequence[JsonObject] = ()
-    """What they ask for at the beginning of a turn."""
-
-    missing: bool = False
-    """Whether there is no such program."""
-
-    sessions: set[str] = field(factory=set)
-    """The sessions they know."""
-
-    started: list[tuple[str, ...]] = field(factory=list, init=False)
-    heard: list[JsonObject] = field(factory=list, init=False)
-    """Everything said to them."""
-
-    running: int = field(default=0, init=False)
-
-    @asynccontextmanager
-    async def start(
-        self, _box: Box, argv: Sequence[str], _environment: Mapping[str, str]
-    ) -> AsyncIterator[Cli]:
-        """Start one."""
-        await trio.lowlevel.checkpoint()
-        self.started.append(tuple(argv))
+    def _make(self, argv: Sequence[str], /) -> FakeCli:
         *_, flag, session = argv
-        cli = FakeCli(session, self)
-        self.running += 1
-        try:
-            async with beside(cli.run):
-                if self.missing:
-                    cli.refuse("not found", 127)
-                elif flag == "--resume" and session not in self.sessions:
-                    cli.refuse(f"No conversation found with session ID: {session}")
-                self.sessions.add(session)
-                yield cli
-        finally:
-            self.running -= 1
-
-
-@define(eq=False)
-class KeptSession:
-    """A `Memory` in memory."""
-
-    kept: str | None = None
-    broken: bool = False
-
-    def session(self) -> str | None:
-        """See `Memory`."""
-        return self.kept
-
-    def keep(self, session: str) -> None:
-        """See `Memory`."""
-        if self.broken:
-            raise OSError("the disk is full")
-        self.kept = session
+        cli = ClaudeCli(self.heard, session, self)
+        if flag == "--resume" and session not in self.sessions:
+            cli.refuse(f"No conversation found with session ID: {session}")
+        self.sessions.add(session)
+        return cli
 
 
 @define(eq=False)
 class ClaudeWorld:
     """An agent of Claude Code whose CLI is in memory."""
 
-    clis: FakeClis = field(factory=FakeClis)
+    clis: ClaudeClis = field(factory=ClaudeClis)
     memory: KeptSession = field(factory=KeptSession)
     backend: Backend = field(init=False)
     spec: SessionSpec = field(init=False)

@@ -9,6 +9,7 @@ from attrs import evolve
 from hive.agents.backend import Capabilities, Prompt, SessionSpec
 from hive.agents.cli.acp import AcpBackend
 from hive.agents.cli.claude import ClaudeBackend
+from hive.agents.cli.codex import CodexBackend
 from hive.agents.events import ErrorClass, Result
 from hive.agents.external import ExternalBackend
 from hive.agents.missing import MissingBackend
@@ -27,13 +28,13 @@ from hive.containers.port import Box
 from hive.protocol.commands import Settings
 from hive.protocol.errors import Conflict, Malformed
 from hive.protocol.presets import Preset
-from hive.testing.claude_world import FakeClis
+from hive.testing.claude_world import ClaudeClis
 from hive.testing.fake_tools import FakeShell, FakeTools
 
 
 def parts() -> BackendParts:
     """Parts that do nothing."""
-    clis = CliParts(FakeClis().start, str, lambda _agent: {}, str, str)
+    clis = CliParts(ClaudeClis().start, str, lambda _agent: {}, str, str)
     return BackendParts(FakeTools().open, FakeShell(), trio.current_time, clis=clis)
 
 
@@ -42,6 +43,7 @@ def parts() -> BackendParts:
     [
         ("scripted", ScriptedBackend, Capabilities(fold_in=True)),
         ("claude", ClaudeBackend, Capabilities(fold_in=True, instructions=True)),
+        ("codex", CodexBackend, Capabilities(fold_in=True, instructions=True)),
         ("external", ExternalBackend, Capabilities(external=True)),
         *((name, AcpBackend, Capabilities()) for name in built_in()),
     ],
@@ -55,7 +57,7 @@ def test_each_backend_is_made_by_its_name(name: str, kind: type, capabilities: C
 
 def test_the_table_above_is_complete() -> None:
     """A new backend needs a row."""
-    assert set(BACKENDS) == {"claude", "external", "scripted"}
+    assert set(BACKENDS) == {"claude", "codex", "external", "scripted"}
 
 
 def test_an_unknown_backend_lists_the_known_ones() -> None:

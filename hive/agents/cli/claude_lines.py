@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from attrs import define, field, frozen
 
 from hive.agents.cli.json_lines import JsonObject
+from hive.agents.cli.shapes import a_list, number, string, strings
 from hive.agents.events import (
     ErrorClass,
     Noted,
@@ -65,9 +66,6 @@ STATUSES: Mapping[int, ErrorClass] = {
 }
 
 SERVER_ERRORS = 500
-
-LARGEST = 1e15
-"""No count, price or time is larger; what is, is a mistake."""
 
 NOTES: Mapping[str, tuple[str, ...]] = {
     "api_retry": ("error", "error_status", "attempt", "max_retries"),
@@ -126,7 +124,7 @@ class Reading:
             case {"type": "tool_progress"}:
                 yield Noted("heartbeat", _words(line, ("tool_name", "elapsed_time_seconds")))
             case {"type": "result"}:
-                yield from self._receipts(_strings(line.get("user_message_uuids")))
+                yield from self._receipts(strings(line.get("user_message_uuids")))
                 result = self._result(line)
                 # What comes after it is of another turn.
                 self.ended, self.spoke, self.failure, self.until = True, False, None, None
@@ -140,7 +138,7 @@ class Reading:
     def _assistant(self, line: JsonObject, message: JsonObject) -> Iterator[TurnEvent]:
         if message.get("model") == SYNTHETIC or "error" in line:
             text = "\n".join(text for event in _blocks(message) if (text := getattr(event, "text", "")))
-            self.failure = Failure(_string(line.get("error")), text)
+            self.failure = Failure(string(line.get("error")), text)
             yield Noted("error", text)
             return
         for event in _blocks(message):
@@ -151,7 +149,7 @@ class Reading:
 
     def _result(self, line: JsonObject) -> Result:
         error = self._error(line)
-        text = _string(line.get("result"))
+        text = string(line.get("result"))
         return Result(
             text=text if error is None else "",
             error=error,
@@ -161,7 +159,7 @@ class Reading:
         )
 
     def _error(self, line: JsonObject) -> ErrorClass | None:
-        reason = _string(line.get("terminal_reason"))
+        reason = string(line.get("terminal_reason"))
         if reason in REASONS:
             return REASONS[reason]
         if line.get("is_error") is not False:
@@ -185,7 +183,7 @@ class Reading:
                 return ErrorClass.NETWORK if kind == "server_error" else ErrorClass.CRASH
 
     def _detail(self, line: JsonObject, text: str) -> str:
-        errors = "; ".join(_strings(line.get("errors")))
+        errors = "; ".join(strings(line.get("errors")))
         said = "" if self.failure is None else self.failure.text
         return text or said or errors or _words(line, ("subtype", "terminal_reason"))
 
@@ -199,9 +197,9 @@ def usage_of(line: JsonObject) -> Usage:
             used = []
     read = ("inputTokens", "cacheReadInputTokens", "cacheCreationInputTokens")
     return Usage(
-        input_tokens=int(sum(_number(one.get(name)) for one in used for name in read)),
-        output_tokens=int(sum(_number(one.get("outputTokens")) for one in used)),
-        cost_usd=sum(_number(one.get("costUSD")) for one in used),
+        input_tokens=int(sum(number(one.get(name)) for one in used for name in read)),
+        output_tokens=int(sum(number(one.get("outputTokens")) for one in used)),
+        cost_usd=sum(number(one.get("costUSD")) for one in used),
     )
 
 
@@ -215,13 +213,13 @@ def tool_name(name: str) -> str:
 
 
 def _opened(line: JsonObject) -> SessionOpened:
-    servers = [one for one in _list(line.get("mcp_servers")) if isinstance(one, dict)]
+    servers = [one for one in a_list(line.get("mcp_servers")) if isinstance(one, dict)]
     connected = any(one.get("name") == SERVER and one.get("status") == "connected" for one in servers)
-    return SessionOpened(_string(line.get("session_id")), _string(line.get("model")), tools_ok=connected)
+    return SessionOpened(string(line.get("session_id")), string(line.get("model")), tools_ok=connected)
 
 
 def _blocks(message: JsonObject) -> Iterator[Said | Thought | ToolCalled]:
-    for block in _list(message.get("content")):
+    for block in a_list(message.get("content")):
         match block:
             case {"type": "text", "text": str(text)} if text:
                 yield Said(text)
@@ -232,7 +230,7 @@ def _blocks(message: JsonObject) -> Iterator[Said | Thought | ToolCalled]:
 
 
 def _user(line: JsonObject, message: JsonObject) -> Iterator[TurnEvent]:
-    for block in _list(message.get("content")):
+    for block in a_list(message.get("content")):
         match block:
             case {"type": "tool_result", "tool_use_id": str(call), **rest}:
                 yield ToolReturned(call, rest.get("is_error") is not True, _text(rest.get("content")))
@@ -243,33 +241,14 @@ def _user(line: JsonObject, message: JsonObject) -> Iterator[TurnEvent]:
 def _text(content: object) -> str:
     if isinstance(content, str):
         return content
-    blocks = [block for block in _list(content) if isinstance(block, dict)]
-    return "\n".join(_string(block.get("text")) for block in blocks if "text" in block)
+    blocks = [block for block in a_list(content) if isinstance(block, dict)]
+    return "\n".join(string(block.get("text")) for block in blocks if "text" in block)
 
 
 def _until(info: JsonObject) -> float | None:
-    resets = _number(info.get("resetsAt"))
+    resets = number(info.get("resetsAt"))
     return resets if resets and info.get("status") == "rejected" else None
 
 
 def _words(line: JsonObject, names: Sequence[str]) -> str:
     return ", ".join(f"{name} {line[name]}" for name in names if line.get(name) is not None)
-
-
-def _list(value: object) -> list[object]:
-    return value if isinstance(value, list) else []
-
-
-def _string(value: object) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _strings(value: object) -> list[str]:
-    return [one for one in _list(value) if isinstance(one, str)]
-
-
-def _number(value: object) -> float:
-    """A number as it may be added up and stored; anything else counts as nothing."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return 0.0
-    return float(value) if 0 <= value <= LARGEST else 0.0

@@ -6,8 +6,9 @@ from typing import Final
 
 import pytest
 
-from hive.agents.cli.claude_lines import LARGEST, Reading, tool_name, usage_of
+from hive.agents.cli.claude_lines import Reading, tool_name, usage_of
 from hive.agents.cli.json_lines import JsonObject
+from hive.agents.cli.shapes import LARGEST
 from hive.agents.events import (
     ErrorClass,
     Noted,
