@@ -125,7 +125,7 @@ ELSEWHERE: Mapping[str, tuple[str, str]] = {
     "bin/hive secret set claude": (LIFE, '"secret", "set", "claude"'),
     'bin/hive send iris "Read README.md here and tell me in one sentence what is missing." --wait': (
         "tests/real/test_claude.py::test_mail_is_answered_with_hive_s_tools_and_the_session_outlives_hive",
-        "hive/send",
+        "answers_and_remembers",
     ),
     "hive secret set claude --variable ANTHROPIC_BASE_URL": (
         "tests/cli/test_secret.py::test_a_variable_may_be_named",

@@ -19,7 +19,7 @@ from hive.protocol.errors import Malformed
 from hive.protocol.names import check_name
 from hive.protocol.views import Credential
 
-VARIABLE: Final = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
+VARIABLE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 
 TAKEN: Final = re.compile(r"PATH|HOME|LANG|SHELL|USER|TMPDIR|PYTHON.*|NODE_.*|LD_.*|HIVE_.*")
 """Variables by which a CLI would run otherwise than hive means it to, not be logged in."""
@@ -91,7 +91,7 @@ def check_variable(name: str) -> str:
     """Return `name` where a credential may set it.  Raises `Malformed`."""
     if not VARIABLE.fullmatch(name):
         raise Malformed(
-            f"{name[:40]!r} is no variable for a key: use A-Z, 0-9 and '_', as in OPENAI_API_KEY."
+            f"{name[:40]!r} is no variable for a key: use letters, digits and '_', as in OPENAI_API_KEY."
         )
     if TAKEN.fullmatch(name):
         raise Malformed(f"{name} is not for a credential to set: it would change how the CLI is run.")

@@ -65,7 +65,7 @@ def test_an_unknown_backend_lists_the_known_ones() -> None:
     names = ", ".join(sorted({*BACKENDS, *built_in()}))
     with pytest.raises(Malformed, match=rf"no backend 'claud'; did you mean claude.* one of {names}\."):
         make_backend("claud", parts())
-    with pytest.raises(Malformed, match=r"no backend 'opencod'; did you mean opencode\? choose one of"):
+    with pytest.raises(Malformed, match=r"no backend 'opencod'; did you mean opencode.*\? choose one of"):
         check_settings(Settings(backend="opencod"))
     with pytest.raises(Malformed, match=r"no backend 'xyzzy'; choose one of"):
         check_settings(Settings(backend="xyzzy"))
