@@ -251,3 +251,14 @@ def test_every_example_is_a_right_call() -> None:
 def test_every_description_says_when_to_use_a_tool() -> None:
     """A model chooses by it."""
     assert [spec.name for spec in tools.TOOLS if len(spec.description) < 60] == []
+
+
+async def test_a_cli_that_has_asked_for_its_tools_is_known(house: "House", era: str) -> None:
+    """Its backend stops one that has not; that another client of the agent's has asked says nothing."""
+    session = await house.begin_with("iris", "go")
+    async with house.client("iris", era=era) as client:
+        await client.list_tools()
+    assert not session.listed
+    async with house.client("iris", session.token, era=era) as cli:
+        await cli.list_tools()
+    assert session.listed

@@ -40,6 +40,9 @@ from hive.testing.backend_world import Behaviour, one_turn, the_result
 from hive.testing.contracts import BackendContract
 from hive.testing.simulate import simulate
 
+LIMIT_SECONDS = 600.0
+"""Of virtual time: no turn here takes longer, however an agent behaves."""
+
 
 class TestAcp(BackendContract):
     """The suite, with a well-behaved agent."""
@@ -58,11 +61,12 @@ def turn(
 
     async def story(_sim: object) -> list[TurnEvent]:
         events: list[TurnEvent] = []
-        async with one_turn(world, world.prompt(behaviour, 3)) as run:
-            async for event in run:
-                events.append(event)
-                if cancelled_at is not None and isinstance(event, cancelled_at):
-                    await run.cancel()
+        with trio.fail_after(LIMIT_SECONDS):
+            async with one_turn(world, world.prompt(behaviour, 3)) as run:
+                async for event in run:
+                    events.append(event)
+                    if cancelled_at is not None and isinstance(event, cancelled_at):
+                        await run.cancel()
         return events
 
     events = simulate(story, 0)
