@@ -180,7 +180,10 @@ ELSEWHERE: Mapping[str, tuple[str, str]] = {
 
 NOWHERE: Mapping[str, str] = {
     "bin/agent-clis DIRECTORY": "it fetches programs of hundreds of megabytes",
-    "HIVE_AGENT_CLIS=DIRECTORY bin/test tests/real/test_claude.py tests/real/test_codex.py": "it needs those",
+    (
+        "HIVE_AGENT_CLIS=DIRECTORY bin/test"
+        " tests/real/test_claude.py tests/real/test_codex.py tests/real/test_acp.py"
+    ): "it needs those",
     "apt install erlang-base": "it changes the machine",
 }
 """Commands that no test can run, and why."""

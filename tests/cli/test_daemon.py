@@ -128,8 +128,9 @@ def test_a_life_of_a_hive(person: Person) -> None:  # noqa: PLR0915 - one life, 
 
     restored = Person(other)
     restored.types("up", "--detach")
-    assert [entry["view"]["name"] for entry in restored.asks("ps")] == ["boss", "rosa"]
+    names = [entry["view"]["name"] for entry in restored.asks("ps")]
     restored.types("down")
+    assert names == ["boss", "rosa"]
 
 
 def contents(path: Path) -> str:
