@@ -41,12 +41,21 @@ class Person:
 
 
 @frozen
+class Agents:
+    """How agents are run of which nobody says more."""
+
+    default_backend: str = ""
+    """Empty where nothing was chosen: then every spawn has to say."""
+
+
+@frozen
 class Config:
     """All settings of one hive."""
 
     operator: Person = Person()
     web: Listen = Listen(port=7700)
     mcp: Listen = Listen(port=7701)
+    agents: Agents = Agents()
     limits: Limits = Limits()
     presets: Presets = attribute(factory=dict)
     """How agents that speak ACP are driven, beyond what hive knows."""
@@ -62,10 +71,11 @@ class Setting:
     """`default`, the file's name, the environment variable, or the verb that chose it."""
 
 
-SECTIONS: Mapping[str, type[Person] | type[Listen] | type[Limits]] = {
+SECTIONS: Mapping[str, type[Person] | type[Listen] | type[Agents] | type[Limits]] = {
     "operator": Person,
     "web": Listen,
     "mcp": Listen,
+    "agents": Agents,
     "limits": Limits,
 }
 
@@ -226,8 +236,8 @@ def read_taken(file: Path, pid: int) -> tuple[Setting, ...] | None:
     return tuple(Setting(**one) for one in found["settings"]) if found["pid"] == pid else None
 
 
-def template() -> str:
-    """A `hive.toml` in which every setting stands, commented out, at its default."""
+def template(chosen: Mapping[str, str] | None = None) -> str:
+    """A `hive.toml` in which every setting stands, commented out, at its default; but for those chosen."""
     lines = ["# Settings of this hive.  Uncomment what you want to change; `hive config` shows what holds."]
     for name, kind in SECTIONS.items():
         default = getattr(Config(), name)
@@ -235,5 +245,6 @@ def template() -> str:
         for field in fields(kind):
             value = getattr(default, field.name)
             shown = f'"{value}"' if isinstance(value, str) else f"{value}"
-            lines.append(f"# {field.name} = {shown}")
+            ours = (chosen or {}).get(f"{name}.{field.name}")
+            lines.append(f"# {field.name} = {shown}" if ours is None else f'{field.name} = "{ours}"')
     return "\n".join(lines) + "\n"

@@ -96,8 +96,8 @@ class Directory:
         """Where one agent's own endpoint listens."""
         return self.run / "agents" / agent / "mcp.sock"
 
-    def create(self) -> tuple[Path, ...]:
-        """Make what is missing.  Returns what was made."""
+    def create(self, settings: str | None = None) -> tuple[Path, ...]:
+        """Make what is missing, the settings with this text.  Returns what was made."""
         made = [path for path in (self.root, self.agents, self.shared) if not path.exists()]
         self.root.mkdir(parents=True, exist_ok=True)
         for path in (self.agents, self.shared):
@@ -107,7 +107,7 @@ class Directory:
             _check_ours(path)
             path.chmod(0o700)
         if not self.settings.exists():
-            self.settings.write_text(config.template(), encoding="utf-8")
+            self.settings.write_text(settings or config.template(), encoding="utf-8")
             made.append(self.settings)
         return tuple(made)
 

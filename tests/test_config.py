@@ -38,6 +38,14 @@ def test_the_template_is_the_defaults_commented_out(tmp_path: Path) -> None:
     assert {one.source for one in config.effective(tmp_path, {})} == {config.FILE}
 
 
+def test_what_was_chosen_stands_in_the_template_as_it_holds(tmp_path: Path) -> None:
+    """And nothing else does."""
+    (tmp_path / config.FILE).write_text(config.template({"agents.default_backend": "claude"}))
+    assert config.load(tmp_path, {}) == config.Config(agents=config.Agents("claude"))
+    chosen = [one.path for one in config.effective(tmp_path, {}) if one.source == config.FILE]
+    assert chosen == ["agents.default_backend"]
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -232,10 +232,10 @@ class Turn:
                 self._tools[tool] += 1
                 if tool == RECV:
                     self._receiving.add(call)
-            case ToolReturned(id=call) if call in self._receiving:
+            case ToolReturned(id=call, ok=ok) if call in self._receiving:
                 self._receiving.discard(call)
                 # With another `recv` under way we could not tell whose messages these are.
-                if not self._receiving:
+                if ok and not self._receiving:
                     self._see(token.confirm())
             case _:
                 pass

@@ -72,7 +72,10 @@ class Prompts:
         problems: list[str] = []
         own = self._read(f"{OWN_FOLDER}/{told.name}.md", problems)
         parts = [own] if own is not None else list(self._of_role(told.settings.role, problems))
-        return Instructions(rendered("".join(parts), told).strip(), tuple(problems))
+        text = "".join(parts)
+        # Whoever writes words of their own has not taken the agent's purpose away.
+        whole = text if "$purpose" in text else f"{text}\n$purpose"
+        return Instructions(rendered(whole, told).strip(), tuple(problems))
 
     def _of_role(self, role: str, problems: list[str]) -> Iterator[str]:
         for name in (AGENT_FILE, MANAGER_FILE) if role == MANAGER else (AGENT_FILE,):

@@ -15,7 +15,7 @@ from typing import Final
 
 from attrs import field, frozen
 
-from hive.protocol.errors import Malformed
+from hive.protocol.errors import Malformed, Refused
 from hive.protocol.names import check_name
 from hive.protocol.views import Credential
 
@@ -35,11 +35,19 @@ class Keyring:
     folder: Path = field(repr=False)
 
     def variables(self, name: str) -> Mapping[str, str]:
-        """The environment a credential stands for; empty where there is no such credential."""
+        """The environment a credential stands for; empty where there is no such credential.
+
+        Raises `Refused` where its file cannot be used, without a word of what stands in it.
+        """
         try:
-            return dict(json.loads(self._file(name).read_bytes()))
+            kept = json.loads(self._file(name).read_bytes())
         except FileNotFoundError:
             return {}
+        except (OSError, ValueError):
+            kept = None
+        if not isinstance(kept, dict) or not all(isinstance(value, str) for value in kept.values()):
+            raise Refused(f"The credential {name} cannot be read. Set it anew: hive secret set {name}.")
+        return kept
 
     def put(self, name: str, variable: str, value: str) -> tuple[str, ...]:
         """Keep a value; answers the names of all variables that the credential has now.
@@ -48,26 +56,36 @@ class Keyring:
         """
         check_variable(variable)
         _check_value(value)
-        kept = {**self.variables(name), variable: value}
+        kept = {**self._usable(name), variable: value}
         self._write(name, kept)
         return tuple(sorted(kept))
 
-    def remove(self, name: str) -> bool:
-        """Forget a credential.  Answers whether there was one."""
-        try:
-            self._file(name).unlink()
-        except FileNotFoundError:
-            return False
-        return True
+    def remove(self, name: str, variable: str | None = None) -> tuple[str, ...]:
+        """Forget a credential, or one variable of it.  Answers those that are left.  Raises `OSError`."""
+        left = {} if variable is None else {**self._usable(name)}
+        left.pop(variable or "", None)
+        if left:
+            self._write(name, left)
+        else:
+            self._clear(name)
+            self._file(name).unlink(missing_ok=True)
+            self._sync()
+        return tuple(sorted(left))
 
     def credentials(self) -> tuple[Credential, ...]:
-        """All of them, by name."""
+        """All of them, by name; one that cannot be read has no variables, and what is none is left out."""
         found = []
         for file in sorted(self.folder.glob("*.json")) if self.folder.is_dir() else ():
-            with suppress(FileNotFoundError):  # removed meanwhile
-                changed = file.stat().st_mtime
-                found.append(Credential(file.stem, tuple(sorted(self.variables(file.stem))), changed))
+            with suppress(OSError, Malformed):  # removed meanwhile, or somebody else's
+                variables = tuple(sorted(self._usable(check_name(file.stem))))
+                found.append(Credential(file.stem, variables, file.stat().st_mtime))
         return tuple(found)
+
+    def _usable(self, name: str) -> Mapping[str, str]:
+        try:
+            return self.variables(name)
+        except Refused:
+            return {}
 
     def _file(self, name: str) -> Path:
         return self.folder / f"{check_name(name)}.json"
@@ -75,6 +93,7 @@ class Keyring:
     def _write(self, name: str, kept: Mapping[str, str]) -> None:
         self.folder.mkdir(mode=0o700, exist_ok=True)
         self.folder.chmod(0o700)
+        self._clear(name)
         new = self.folder / f".{name}.{secrets.token_hex(8)}"
         descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
@@ -85,6 +104,21 @@ class Keyring:
             new.replace(self._file(name))
         finally:
             new.unlink(missing_ok=True)
+        self._sync()
+
+    def _clear(self, name: str) -> None:
+        """Take away what a daemon that was killed was about to write."""
+        for path in self.folder.glob(f".{name}.*"):
+            path.unlink(missing_ok=True)
+
+    def _sync(self) -> None:
+        """Else a power cut could bring back what is gone."""
+        with suppress(FileNotFoundError):
+            descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
 
 def check_variable(name: str) -> str:

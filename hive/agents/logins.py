@@ -14,8 +14,9 @@ Takes: TypeAlias = Mapping[str, tuple[str, ...]]
 """The variables by which a backend's CLI can be logged in."""
 
 KEYS: Final[Takes] = {
-    "claude": ("ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN"),
-    "codex": ("OPENAI_API_KEY",),
+    "claude": ("ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN", "ANTHROPIC_AUTH_TOKEN"),
+    # With an address Codex is told of a model that may want no key.
+    "codex": ("OPENAI_API_KEY", "OPENAI_BASE_URL"),
 }
 """Those of the backends whose CLI can do nothing without one, the usual one first."""
 
@@ -39,12 +40,12 @@ def variable_of(credential: str, known: Takes = KEYS) -> str:
 
 def missing(settings: Settings, variables: Collection[str]) -> str:
     """What to do so that an agent can log in whose credential has these; empty where nothing is needed."""
-    if settings.backend not in KEYS or variables:
+    if settings.backend not in KEYS or {*KEYS[settings.backend]} & {*variables}:
         return ""
     return f"its CLI has no key yet: {set_key(settings)}"
 
 
 def set_key(settings: Settings) -> str:
     """The command that gives an agent its key."""
-    named = "" if settings.login in KEYS else f" --variable {KEYS[settings.backend][0]}"
+    named = "" if settings.login == settings.backend else f" --variable {KEYS[settings.backend][0]}"
     return f"hive secret set {settings.login}{named}"

@@ -27,7 +27,7 @@ from hive.agents.tools import OpenTools
 from hive.containers.port import Box
 from hive.protocol.commands import Settings
 from hive.protocol.errors import Conflict, Malformed
-from hive.protocol.names import near
+from hive.protocol.names import check_name, near
 from hive.protocol.presets import ModelWay, Preset, Presets
 
 MODEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@\[\]+-]{0,127}")
@@ -140,6 +140,8 @@ def make_backend(name: str, parts: BackendParts) -> Backend:
 def backend_of(settings: Settings, parts: BackendParts) -> Backend:
     """An agent's backend: of one that its owner has taken away, one that runs no turn and says why."""
     try:
+        # What its owner has changed since it was added counts, too.
+        check_settings(settings, parts.presets)
         return make_backend(settings.backend, parts)
     except Malformed as error:
         return MissingBackend(error.text)
@@ -147,6 +149,8 @@ def backend_of(settings: Settings, parts: BackendParts) -> Backend:
 
 def check_settings(settings: Settings, presets: Presets | None = None) -> None:
     """Raise `Malformed` where no backend could run an agent with these settings."""
+    if settings.credential:
+        check_name(settings.credential)
     known = built_in() if presets is None else presets
     maker = _maker(settings.backend, known)
     if maker is _scripted:

@@ -38,6 +38,7 @@ from hive.agents.presets import all_presets
 from hive.agents.registry import BackendParts, CliParts, backend_of, check_settings
 from hive.agents.shell import BoxShell
 from hive.agents.tokens import Sessions
+from hive.app import found
 from hive.app.chronicle import Chronicle
 from hive.app.launcher import write_launcher
 from hive.app.powers import OwnerPowers
@@ -118,6 +119,8 @@ async def run_hive(directory: Directory, config: Config) -> AsyncIterator[Runnin
         boxes, sites = Boxes(store, {driver.name: driver}), Sites(store.hints, commits)
         presets, audit = all_presets(config.presets), Audit()
         vault = Vault(Keyring(directory.credentials), takes(presets))
+        for noticed in vault.unnoticed(store.reader.agents()):
+            store.submit(noticed)
         backend = _backend_parts(listeners, store, driver, vault, presets)
         parts = _turn_parts(config, store, boxes, backend, Prompts(directory.prompts))
         parts = evolve(parts, backend=sites.backends(parts.backend))
@@ -127,7 +130,7 @@ async def run_hive(directory: Directory, config: Config) -> AsyncIterator[Runnin
                 codes, chaos = Codes(new_secret, time.time), _chaos(store, hive, boxes, sites)
                 broker = sites.broker(hive.ref(BROKER))
                 running = Running(
-                    directory, store, hive, broker, codes, listeners, driver, audit, chaos, vault
+                    directory, store, hive, broker, codes, listeners, driver, audit, chaos, vault, presets
                 )
                 with Chronicle(store).following(hive):
                     await _open_faces(running, config, parts, stack)
@@ -236,7 +239,8 @@ def _page_server(running: Running, config: Config, stack: AsyncExitStack) -> Htt
         version=__version__,
         operator=config.operator.name,
         origins=partial(_origins, running.listeners),
-        check_settings=partial(_check_settings, running.driver.name, all_presets(config.presets)),
+        default_backend=partial(_default_backend, config, running.presets),
+        check_settings=partial(_check_settings, running.driver.name, running.presets),
         audit=lambda: running.audit.view,
     )
     stack.callback(store.subscribe(parts.metrics.on_commit))
@@ -249,6 +253,13 @@ def _page_server(running: Running, config: Config, stack: AsyncExitStack) -> Htt
         ],
         admit=_admit,
     )
+
+
+def _default_backend(config: Config, presets: Presets) -> str:
+    """What runs an agent of which nobody says more.  Raises `Refused`, which lists what there is."""
+    if config.agents.default_backend:
+        return config.agents.default_backend
+    raise Refused(found.choices(presets))
 
 
 def _check_settings(driver: str, presets: Presets, settings: Settings) -> None:

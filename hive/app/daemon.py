@@ -19,14 +19,13 @@ from attrs import evolve
 
 from hive import config
 from hive.actors import HiveError
-from hive.agents.presets import all_presets
+from hive.agents.presets import built_in
 from hive.app import UpOptions, found, launcher
 from hive.app.compose import run_hive
 from hive.app.running import Running
 from hive.app.voice import Voice, speaking
 from hive.directory import Directory, locked
 from hive.protocol.errors import HiveRefusal, Refused
-from hive.protocol.presets import Presets
 
 OK = 0
 IMPATIENT = 130
@@ -61,7 +60,8 @@ def up(options: UpOptions) -> int:
     directory.root.mkdir(parents=True, exist_ok=True)
     with locked(directory):
         # Under the lock: the one before us clears away when it leaves.
-        made += directory.create()
+        backend = found.chosen(built_in())
+        made += directory.create(config.template({"agents.default_backend": backend} if backend else None))
         try:
             settings = config.effective(directory.root)
             with speaking(sys.stdout, sys.stderr) as voice:
@@ -77,7 +77,7 @@ async def _serve(
         async with run_hive(directory, config.of(settings)) as running:
             heed(running)
             note_settings(running, settings)
-            for line in _greeting(running, made, all_presets(config.of(settings).presets)):
+            for line in _greeting(running, made):
                 voice.say(line)
             await running.stopping()
             voice.say(f"stopping ({running.why}); once more to be impatient")
@@ -130,12 +130,12 @@ async def obey(received: AsyncIterator[int], running: Running, impatience: trio.
         running.stop(SIGNALS[signal.Signals(number)])
 
 
-def _greeting(running: Running, made: Sequence[Path], presets: Presets) -> Iterator[str]:
+def _greeting(running: Running, made: Sequence[Path]) -> Iterator[str]:
     reader = running.store.reader
     yield f"hive on {running.directory.root} (pid {os.getpid()})"
     yield from found.report(made, running.driver, reader.manager(), len(reader.agents()))
     kept = {one.name for one in running.vault.credentials()}
-    clis = tuple(found.command_lines(kept, presets))
+    clis = tuple(found.command_lines(kept, running.presets))
     yield from clis or ("no agent CLI found on PATH; scripted and external agents work without one",)
     yield f"tools for agents: {running.listeners.endpoint('<name>')}"
     if sys.stdout.isatty():

@@ -6,7 +6,7 @@ The rule kept here: nothing of this is reachable by an agent's tools.
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,9 +16,12 @@ from attrs import frozen
 from hive import __version__
 from hive.actors import Snapshot
 from hive.actors.chaos import Chaos
+from hive.agents.clis import known, not_there
+from hive.agents.logins import set_key
 from hive.app.running import Running
 from hive.app.vault import Vault
 from hive.directory import Directory
+from hive.protocol.commands import Settings
 from hive.protocol.errors import Refused
 from hive.store.backup import backup
 
@@ -79,9 +82,10 @@ class OwnerPowers:
         """The supervision tree."""
         return self.running.hive.snapshot()
 
-    def diagnosis(self) -> list[Finding]:
-        """Disk, sizes, ports, isolation and versions.  Blocks."""
-        return [finding for check in CHECKS for finding in check(self.running)]
+    def diagnosis(self, agents: Sequence[Settings]) -> list[Finding]:
+        """Disk, sizes, ports, isolation, versions, and what runs these agents.  Blocks."""
+        found = [finding for check in CHECKS for finding in check(self.running)]
+        return [*found, *_clis(self.running, agents)]
 
 
 def _check_not_ours(directory: Directory, file: Path) -> None:
@@ -172,6 +176,23 @@ def _isolation(running: Running) -> Iterator[Finding]:
         yield _finding(
             "isolation", f"driver {running.driver.name}: an agent can do what uid {os.geteuid()} can"
         )
+
+
+def _clis(running: Running, agents: Sequence[Settings]) -> Iterator[Finding]:
+    """What runs these agents, and what it lacks."""
+    used = {settings.backend: settings for settings in agents}
+    for cli in known(running.presets):
+        if cli.backend not in used:
+            continue
+        path, lacks = shutil.which(cli.program), running.vault.missing(used[cli.backend])
+        if path is None:
+            cause = not_there(cli.program, cli.install)
+            yield _finding(cli.title, cause, f"{cli.install}, then hive down and hive up")
+        elif lacks:
+            yield _finding(cli.title, lacks, set_key(used[cli.backend]))
+        else:
+            cause = f"{path}; what logs it in stands in its environment, where commands it runs can see it"
+            yield _finding(cli.title, cause)
 
 
 def _chaos(running: Running) -> Iterator[Finding]:

@@ -16,6 +16,7 @@ from hive.actors.protocol import Performs
 from hive.app.vault import Vault
 from hive.containers.subprocess import SubprocessDriver
 from hive.directory import Directory
+from hive.protocol.presets import Presets
 from hive.store.sqlite import SqliteStore
 from hive.web.login import Codes
 
@@ -59,6 +60,7 @@ class Running:
     audit: Audit
     chaos: Chaos
     vault: Vault
+    presets: Presets
     _stop: trio.Event = field(factory=trio.Event, init=False)
     why: str = field(default="", init=False)
 

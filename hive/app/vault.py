@@ -4,16 +4,19 @@ The rule kept here: one command at a time changes a credential, in a thread; wha
 there, and no value leaves again but for the environment of a CLI.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 
 import trio
 from attrs import field, frozen
 
 from hive.agents import logins
 from hive.agents.keyring import Keyring
-from hive.protocol.commands import Settings
+from hive.protocol.commands import NoteCredential, Settings
 from hive.protocol.errors import Refused
-from hive.protocol.views import Credential
+from hive.protocol.names import SYSTEM
+from hive.protocol.parking import Reason
+from hive.protocol.views import AgentView, Credential
 from hive.store.port import Store
 
 
@@ -37,23 +40,37 @@ class Vault:
 
     def missing(self, settings: Settings) -> str:
         """See `Secrets`."""
-        return logins.missing(settings, self.keyring.variables(settings.login))
+        try:
+            return logins.missing(settings, self.keyring.variables(settings.login))
+        except Refused as unreadable:
+            return unreadable.text
 
     async def put(self, name: str, variable: str, value: str) -> tuple[str, ...]:
         """See `Secrets`."""
+        return await self._change(name, partial(self.keyring.put, name, variable, value))
+
+    async def remove(self, name: str, variable: str | None = None) -> tuple[str, ...]:
+        """See `Secrets`."""
+        return await self._change(name, partial(self.keyring.remove, name, variable))
+
+    async def _change(self, name: str, change: Callable[[], tuple[str, ...]]) -> tuple[str, ...]:
         async with self._alone:
             try:
-                return await trio.to_thread.run_sync(self.keyring.put, name, variable, value)
+                return await trio.to_thread.run_sync(change)
             except OSError as error:
-                why = f"The credential {name} cannot be kept: {error.strerror}; it is as it was."
+                why = f"The credential {name} cannot be changed: {error.strerror}; it is as it was."
                 raise Refused(why) from None
 
-    async def remove(self, name: str) -> bool:
-        """See `Secrets`."""
-        async with self._alone:
-            return await trio.to_thread.run_sync(self.keyring.remove, name)
-
     def environment(self, store: Store, agent: str) -> Mapping[str, str]:
-        """The variables by which an agent's CLI is logged in."""
+        """The variables by which an agent's CLI is logged in.  Raises `Refused` where they cannot be read."""
         view = store.reader.agent(agent)
         return {} if view is None else self.keyring.variables(view.settings.login)
+
+    def unnoticed(self, agents: Iterable[AgentView]) -> Iterator[NoteCredential]:
+        """Those that came while nobody could be told: an earlier daemon died just then."""
+        changed = {one.name: one for one in self.credentials() if one.variables}
+        for view in agents:
+            one = changed.get(view.settings.login)
+            waits = (parked.since for parked in view.parked if parked.reason is Reason.LOGIN)
+            if one is not None and any(since < one.changed_at for since in waits):
+                yield NoteCredential(one.name, one.variables, by=SYSTEM)

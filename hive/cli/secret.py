@@ -20,8 +20,8 @@ Json = Mapping[str, Any]
 async def secret(call: Call) -> Status:
     """Set one, take one away, or list them."""
     options = call.options
-    if options.deed != "set" and options.variable is not None:
-        raise Failed(Status.USAGE, "--variable is for hive secret set")
+    if options.deed == "list" and options.variable is not None:
+        raise Failed(Status.USAGE, "--variable is for hive secret set and hive secret remove")
     if (options.name is None) != (options.deed == "list"):
         raise Failed(Status.USAGE, "name the credential: hive secret set NAME, or hive secret remove NAME")
     match options.deed:
@@ -32,8 +32,11 @@ async def secret(call: Call) -> Status:
             ack = await insist(call.places, "secret.set", arguments)
             call.out.show(ack["result"], lambda kept, _: _kept(kept))
         case "remove":
-            ack = await insist(call.places, "secret.remove", {"name": options.name})
-            call.out.show(ack["result"], lambda gone, _: f"{gone['name']} is gone.")
+            arguments = {"name": options.name}
+            if options.variable is not None:
+                arguments["variable"] = options.variable
+            ack = await insist(call.places, "secret.remove", arguments)
+            call.out.show(ack["result"], lambda gone, _: _gone(gone))
         case _:
             async with connected(call.places) as client:
                 found, now = await client.get("secrets"), client.welcome["now"]
@@ -44,7 +47,10 @@ async def secret(call: Call) -> Status:
 def _value(name: str) -> str:
     """What is to be kept, without the end of its line."""
     if sys.stdin.isatty():
-        return getpass.getpass(f"key for {name} (not shown): ").strip()
+        try:
+            return getpass.getpass(f"key for {name} (not shown): ").strip()
+        except EOFError:
+            raise Failed(Status.USAGE, "no key was typed; nothing was changed") from None
     return text_argument("-").strip()
 
 
@@ -53,11 +59,18 @@ def _kept(kept: Json) -> str:
     return f"{kept['name']} is kept, with {', '.join(kept['variables'])}.{woken}"
 
 
+def _gone(gone: Json) -> str:
+    left = f"{gone['name']} has {', '.join(gone['left'])} left."
+    return left if gone["left"] else f"{gone['name']} is gone."
+
+
 def _listed(found: Sequence[Json], now: float) -> str:
     if not found:
         return "no credentials yet.  Add one: hive secret set claude"
-    return "\n".join(
-        f"{one['name']}: {', '.join(one['variables'])}, changed {duration(now - one['changed_at'])} ago, "
-        f"{'used by ' + ', '.join(one['used_by']) if one['used_by'] else 'used by nobody'}"
-        for one in found
-    )
+    return "\n".join(_line(one, now) for one in found)
+
+
+def _line(one: Json, now: float) -> str:
+    variables = ", ".join(one["variables"]) or "(cannot be read)"
+    users = "used by " + (", ".join(one["used_by"]) or "nobody")
+    return f"{one['name']}: {variables}, changed {duration(now - one['changed_at'])} ago, {users}"

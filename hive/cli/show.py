@@ -129,16 +129,20 @@ def turns(data: Sequence[Json], width: int | None) -> str:
             "" if one["ended_at"] is None else duration(one["ended_at"] - one["started_at"]),
             (one["outcome"] or "running").replace("_", " "),
             one["cause"],
-            one["model"],
+            flat(one["model"]),
             *_used(one),
             _context(one),
-            " ".join(f"{name}*{count}" for name, count in one["tools"].items()),
-            one["error"] or one["final_text"],
+            flat(_work(one)),
         ]
         for one in data
     ]
-    heads_ = ["turn", "began", "took", "outcome", "cause", "model", "in", "out", "cost", "context", "tools"]
-    return table([*heads_, "said"], rows, width) if rows else "no turns."
+    heads_ = ["turn", "began", "took", "outcome", "cause", "model", "in", "out", "cost", "context", "work"]
+    return table(heads_, rows, width) if rows else "no turns."
+
+
+def _work(one: Json) -> str:
+    tools = " ".join(f"{name}*{count}" for name, count in one["tools"].items())
+    return "; ".join(part for part in (one["error"] or one["final_text"], tools) if part)
 
 
 def _used(one: Json) -> tuple[str, str, str]:
@@ -159,7 +163,7 @@ def cost(data: Sequence[Json], width: int | None) -> str:
     whole = {name: sum(one[name] for one in data) for name in data[0] if name != "of"}
     rows = [
         [
-            one["of"] or "(unknown)",
+            flat(one["of"]) or "(unknown)",
             f"{one['turns']}",
             duration(one["seconds"]),
             f"{one['cached_tokens']:,}",

@@ -106,11 +106,10 @@ def _resumed(options: Namespace) -> Arguments:
 
 def _spawned(options: Namespace) -> Arguments:
     settings: dict[str, object] = {
-        "backend": options.backend,
         "role": "manager" if options.manager else "agent",
         "allow_shell": options.allow_shell,
     }
-    for name in ("purpose", "model", "credential", "rules", "directives_from"):
+    for name in ("backend", "purpose", "model", "credential", "rules", "directives_from"):
         if (value := getattr(options, name)) is not None:
             settings[name] = value
     return {"name": options.name, "settings": settings}

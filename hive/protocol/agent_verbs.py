@@ -26,8 +26,10 @@ AGENT_VERBS: tuple[Verb, ...] = (
             Argument("name", "its name: a-z, 0-9, '-'"),
             Argument(
                 "backend",
-                f"what runs it: {', '.join(BACKENDS)}, or a preset such as opencode or gemini",
+                f"what runs it: {', '.join(BACKENDS)}, or a preset such as opencode or gemini "
+                "(default: agents.default_backend of hive.toml)",
                 option=True,
+                required=False,
             ),
             switch("manager", "make it the manager"),
             option("purpose", "what it is for, shown to it and to others"),

@@ -128,6 +128,9 @@ class ChangeAgent(Command[Settings]):
     model: str | None = None
     credential: str | None = None
     allow_shell: bool | None = None
+    needs_login: str = ""
+    """Where its CLI is then not logged in: what to do about it.  It is parked until then."""
+
     by: str = "operator"
 
     def applied(self, settings: Settings) -> Settings:

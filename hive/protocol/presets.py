@@ -27,6 +27,9 @@ from hive.protocol.names import near
 NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,31}")
 """What a preset may be called."""
 
+VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+"""What a variable of an environment may be called."""
+
 HOME: Final = "{home}"
 """Stands for the agent's own directory in a preset's arguments and environment."""
 
@@ -122,6 +125,8 @@ class SettingsFile:
     def __attrs_post_init__(self) -> None:
         if not re.fullmatch(r"\.?[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
             raise ValueError("a plain file name is expected, without a directory")
+        if self.name.endswith("-session"):
+            raise ValueError("hive keeps the ids of sessions in files of that name")
 
 
 @frozen
@@ -172,6 +177,8 @@ class Preset:
     """With which version it was driven for real; empty where only stand-ins were."""
 
     def __attrs_post_init__(self) -> None:
+        if not self.program:
+            raise ValueError("program: the name of one is expected")
         for pattern in self.tools:
             if "tool" not in re.compile(pattern).groupindex:
                 raise ValueError(f"tools: {pattern!r} lacks the group (?P<tool>...)")
@@ -219,7 +226,7 @@ def _converter() -> cattrs.Converter:
     )
     converter.register_structure_hook_func(
         partial(operator.eq, Mapping[str, str]),
-        lambda value, _: converter.structure(_table(value), dict[str, str]),
+        lambda value, _: converter.structure(_environment(value), dict[str, str]),
     )
     converter.register_structure_hook_func(
         partial(operator.eq, SettingsFile | None),
@@ -231,7 +238,16 @@ def _converter() -> cattrs.Converter:
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"expected text, got {value!r:.40}")
+    if "\0" in value:
+        raise ValueError("no program can be given a text with a NUL in it")
     return value
+
+
+def _environment(value: object) -> Mapping[str, object]:
+    for name in _table(value):
+        if not VARIABLE.fullmatch(name):
+            raise ValueError(f"{name!r:.40} is no name of a variable")
+    return _table(value)
 
 
 def _word(value: object, kind: type[ErrorClass] | type[ModelWay] | type[Leaves]) -> StrEnum:

@@ -22,7 +22,7 @@ WIRE_COMMANDS: Mapping[str, WireCommand] = {
         WireCommand("message.bury", commands.Bury),
         WireCommand("message.release", commands.ReleaseBlocked),
         WireCommand("agent.spawn", commands.AddAgent, filled=("by", "needs_login")),
-        WireCommand("agent.change", commands.ChangeAgent),
+        WireCommand("agent.change", commands.ChangeAgent, filled=("by", "needs_login")),
         WireCommand("agent.remove", commands.RemoveAgent),
         WireCommand("agent.pause", commands.Pause),
         WireCommand("agent.resume", commands.Resume),

@@ -23,6 +23,7 @@ from hive.protocol.outcome import Outcome
 from hive.protocol.parking import Reason
 from hive.protocol.views import StreamView
 from hive.store import rows, slots
+from hive.store.logins import note_credential_changed, note_login_changed
 from hive.store.notes import tell_undelivered
 from hive.store.parking import lift_reason, set_reason
 from hive.store.texts import check_text
@@ -62,8 +63,10 @@ def change_agent(tx: Transaction, command: ChangeAgent) -> Settings:
         tx.execute("UPDATE agent SET settings = ? WHERE name = ?", rows.settings_text(settings), command.name)
         tx.journal("agent.changed", command.name, command.name, settings=asdict(settings), by=command.by)
     if settings.login != before.login:
-        # Whether the other one is any good shows at the next turn.
+        note_login_changed(tx, command.name)
         lift_reason(tx, command.name, Reason.LOGIN, command.by)
+        if command.needs_login:
+            set_reason(tx, command.name, Reason.LOGIN, detail=command.needs_login)
     return settings
 
 
@@ -72,6 +75,7 @@ def note_credential(tx: Transaction, command: NoteCredential) -> tuple[str, ...]
     if not command.variables:
         tx.journal("credential.removed", None, command.name, by=command.by)
         return ()
+    note_credential_changed(tx, command.name)
     tx.journal("credential.set", None, command.name, variables=command.variables, by=command.by)
     users = [
         str(row["name"])

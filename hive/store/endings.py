@@ -23,9 +23,10 @@ from hive.protocol.outcome import (
 from hive.protocol.parking import Reason
 from hive.store import slots
 from hive.store.guard import hear
+from hive.store.logins import login_changed_at
 from hive.store.notes import tell_cancelled, tell_undelivered
 from hive.store.parking import set_reason
-from hive.store.rows import Row, changed, messages, record
+from hive.store.rows import Row, agent_row, changed, messages, record, settings_of
 from hive.store.texts import head, mended
 from hive.store.transaction import Transaction
 from hive.store.verdicts import Change, Verdict, settle
@@ -216,13 +217,25 @@ def _consequences(tx: Transaction, name: str, ending: EndTurn, balance: _Balance
         *(failures, dead, interruptions, limit, tx.now, name),
     )
     if consequence.park is not None:
-        set_reason(tx, name, consequence.park, until=_until(ending), detail=head(mended(ending.error)))
+        park = Reason.BACKOFF if _is_out_of_date(tx, name, ending) else consequence.park
+        set_reason(tx, name, park, until=_until(ending), detail=head(mended(ending.error)))
     if dead >= DEAD_LETTERS_IN_A_ROW:
         detail = f"the last one is {_names(balance.settled[Verdict.DEAD])}"
         set_reason(tx, name, Reason.FAILING, detail=detail)
     if interruptions >= tx.limits.interruptions:
         detail = f"{interruptions} times, at last with {_names(balance.held)}"
         set_reason(tx, name, Reason.INTERRUPTED, detail=detail)
+
+
+def _is_out_of_date(tx: Transaction, name: str, ending: EndTurn) -> bool:
+    """Whether it was refused with a login that has been replaced since: nobody would wake it for that."""
+    if CONSEQUENCES[ending.outcome].park is not Reason.LOGIN:
+        return False
+    began = tx.row("SELECT started_at FROM turn WHERE number = ?", ending.turn)
+    agent = agent_row(tx, name)
+    assert began is not None and agent is not None  # noqa: PT018 - it has had this turn
+    login = settings_of(agent["settings"]).login
+    return login_changed_at(tx, name, login) >= float(began["started_at"])
 
 
 def _until(ending: EndTurn) -> float | None:

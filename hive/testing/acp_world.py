@@ -20,6 +20,7 @@ from hive.protocol.commands import Settings
 from hive.protocol.failures import ErrorClass
 from hive.protocol.presets import ErrorRule, Preset
 from hive.testing.backend_world import Behaviour
+from hive.testing.fake_clis import KeptSession
 from hive.testing.scripted_world import BOX, WALL
 
 STEP_SECONDS: Final = 0.5
@@ -304,24 +305,6 @@ class FakeAgents:
 
 
 @define(eq=False)
-class KeptWord:
-    """A `Memory` in memory."""
-
-    kept: str | None = None
-    broken: bool = False
-
-    def session(self) -> str | None:
-        """See `Memory`."""
-        return self.kept
-
-    def keep(self, session: str) -> None:
-        """See `Memory`."""
-        if self.broken:
-            raise OSError("the disk is full")
-        self.kept = session
-
-
-@define(eq=False)
 class AcpWorld:
     """An agent that speaks ACP and is in memory."""
 
@@ -329,7 +312,7 @@ class AcpWorld:
     settings: Settings = Settings(backend="fake")
     credentials: Mapping[str, str] = field(factory=dict)
     agents: FakeAgents = field(init=False)
-    memory: KeptWord = field(factory=KeptWord)
+    memory: KeptSession = field(factory=KeptSession)
     backend: Backend = field(init=False)
     spec: SessionSpec = field(init=False)
 

@@ -58,12 +58,18 @@ USED: Final = {"inputTokens": 10, "outputTokens": 2}
 """What a turn uses."""
 
 
+SHOWN: Final[JsonObject] = notification("item/completed", item={"type": "userMessage", "id": "item-0"})
+"""The model was given the prompt, or what the turn was steered with."""
+
+
 @define(eq=False)
 class CodexCli(FakeCli):
     """An app server that is a task."""
 
     _all: "CodexClis"
     _thread: str = field(default="", init=False)
+    _steered: int = field(default=0, init=False)
+    """How much it was given that its model has not got yet."""
 
     def _take(self, line: JsonObject) -> None:
         match line:
@@ -90,6 +96,7 @@ class CodexCli(FakeCli):
                 self._begin(number, text)
             case "turn/steer", {"expectedTurnId": self._running} if not self._all.forgets:
                 self._reply(number, turnId=self._running)
+                self._steered += 1
             case "turn/steer", _:
                 self._refuse(number, -32600, "no active turn to steer")
             case "turn/interrupt", {"turnId": self._running}:
@@ -110,6 +117,7 @@ class CodexCli(FakeCli):
         self._running = f"{self._thread}-{turns}"
         self._reply(number, turn={"id": self._running})
         self._step(notification("turn/started"))
+        self._step(SHOWN)
         for ask in self._all.asks:
             self._write(ask)
         self._steps.extend(PLAYS[text])
@@ -125,6 +133,10 @@ class CodexCli(FakeCli):
         if str(step["method"]).startswith("turn/"):
             known["turn"] = {"id": self._running, **params.get("turn", {})}
         self._write({"method": step["method"], "params": {**params, **known}})
+        if step["method"] == "item/completed" and step is not SHOWN:
+            while self._steered:
+                self._steered -= 1
+                self._step(SHOWN)
         if step["method"] == "turn/completed":
             self._running = None
             self._steps.clear()

@@ -174,3 +174,9 @@ class KeptSession:
         if self.broken:
             raise OSError("the disk is full")
         self.kept = session
+
+    def forget(self) -> None:
+        """See `Memory`."""
+        if self.broken:
+            raise OSError("the disk is full")
+        self.kept = None

@@ -159,10 +159,14 @@ class OpenVault:
         self.kept.setdefault(name, {})[variable] = value
         return tuple(sorted(self.kept[name]))
 
-    async def remove(self, name: str) -> bool:
+    async def remove(self, name: str, variable: str | None = None) -> tuple[str, ...]:
         """Forget it, in a while."""
         await trio.lowlevel.checkpoint()
-        return self.kept.pop(name, None) is not None
+        kept = self.kept.pop(name)
+        left = {key: value for key, value in kept.items() if variable not in (None, key)}
+        if left:
+            self.kept[name] = left
+        return tuple(sorted(left))
 
 
 @define(eq=False)
@@ -193,8 +197,9 @@ class Powers:
         self.stops += 1
         self.stopping = True
 
-    def diagnosis(self) -> list[Mapping[str, object]]:
+    def diagnosis(self, agents: Sequence[Settings]) -> list[Mapping[str, object]]:
         """Nothing to find."""
+        del agents
         return []
 
     def tree(self) -> object:

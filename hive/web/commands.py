@@ -75,9 +75,20 @@ async def _performed(parts: WebParts, connection: Connection, command: Command) 
         )
     if own := OWN.get(command.name):
         return await _once(parts, login, command, own)
-    built = _built(wire, login, command, _arguments(connection, command))
+    arguments = _arguments(connection, command)
+    if wire.command is AddAgent:
+        arguments = _with_backend(parts, arguments)
+    built = _built(wire, login, command, arguments)
     once = Once(_scope(login), command.id, digest(built), _expected(command))
     return await parts.broker.ask(Perform(_checked(parts, built), once))
+
+
+def _with_backend(parts: WebParts, arguments: Mapping[str, object]) -> Mapping[str, object]:
+    """The arguments of a spawn, with the hive's own choice where they make none."""
+    match arguments.get("settings", {}):
+        case dict(settings) if "backend" not in settings:
+            return {**arguments, "settings": {**settings, "backend": parts.default_backend()}}
+    return arguments
 
 
 def _checked(parts: WebParts, built: StoreCommand[object]) -> StoreCommand[object]:
@@ -89,7 +100,9 @@ def _checked(parts: WebParts, built: StoreCommand[object]) -> StoreCommand[objec
         case ChangeAgent():
             view = parts.store.reader.agent(built.name)
             if view is not None:
-                parts.check_settings(built.applied(view.settings))
+                settings = built.applied(view.settings)
+                parts.check_settings(settings)
+                return evolve(built, needs_login=parts.powers.secrets.missing(settings))
     return built
 
 
@@ -211,11 +224,16 @@ async def _set_secret(request: Request) -> object:
 
 
 async def _remove_secret(request: Request) -> object:
-    name = check_name(request.text("name"))
-    if not await request.parts.powers.secrets.remove(name):
-        raise NotFound(f"there is no credential {name!r}; hive secret list names those there are")
-    await request.parts.broker.ask(Perform(NoteCredential(name, (), by=request.login.who)))
-    return {"name": name}
+    """Forget one.  Noted first: what is gone cannot be found again when that has to be repeated."""
+    name, given = check_name(request.text("name")), request.command.arguments.get("variable")
+    variable = None if given is None else request.text("variable")
+    secrets = request.parts.powers.secrets
+    kept = {one.name: one.variables for one in secrets.credentials()}
+    if name not in kept or variable not in (None, *kept[name]):
+        raise NotFound(f"there is no {variable or 'credential'} of the name {name}; see: hive secret list")
+    left = tuple(one for one in kept[name] if variable not in (None, one))
+    await request.parts.broker.ask(Perform(NoteCredential(name, left, by=request.login.who)))
+    return {"name": name, "left": await secrets.remove(name, variable)}
 
 
 async def _backup(request: Request) -> object:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TypeAlias
 
 import trio
+from attrs import evolve
 
 from hive.protocol.chaos import DEEDS
 from hive.protocol.errors import Forbidden, HiveRefusal, Malformed, NotFound
@@ -16,6 +17,7 @@ from hive.protocol.requests import GETS
 from hive.protocol.views import COSTS_BY, AgentView
 from hive.protocol.wording import audit_sentence, why_sentence
 from hive.store.codec import unstructure
+from hive.store.texts import head
 from hive.web import wire
 from hive.web.health import broken
 from hive.web.incoming import LARGEST_NUMBER, Question
@@ -230,9 +232,11 @@ def _turn(parts: WebParts, arguments: Arguments) -> object:
 
 
 def _turns(parts: WebParts, arguments: Arguments) -> object:
-    agent = arguments.get("agent")
-    name = None if agent is None else _text(arguments, "agent")
-    return [unstructure(turn) for turn in parts.store.reader.turns(name, limit=_limit(arguments))]
+    """Newest first, with the beginnings of their texts: the whole ones are in `turn`."""
+    name = None if arguments.get("agent") is None else _view(parts, arguments).name
+    found = parts.store.reader.turns(name, limit=_limit(arguments))
+    cut = (evolve(turn, final_text=head(turn.final_text), error=head(turn.error)) for turn in found)
+    return _first([unstructure(turn) for turn in cut])
 
 
 async def _cost(parts: WebParts, arguments: Arguments) -> object:
@@ -309,8 +313,10 @@ async def _doctor(parts: WebParts) -> Sequence[Mapping[str, object]]:
     if refusing := parts.store.refusing:
         remedy = "free some space, or end what else has the database open"
         findings.append({"ok": False, "what": "store", "cause": refusing, "remedy": remedy})
+    agents = [view.settings for view in parts.store.reader.agents() if view.removed_at is None]
     with trio.move_on_after(DIAGNOSIS_SECONDS) as deadline:
-        findings += await trio.to_thread.run_sync(partial(parts.powers.diagnosis), abandon_on_cancel=True)
+        diagnosis = partial(parts.powers.diagnosis, agents)
+        findings += await trio.to_thread.run_sync(diagnosis, abandon_on_cancel=True)
     if deadline.cancelled_caught:
         cause = f"the machine did not answer within {DIAGNOSIS_SECONDS:.0f} s"
         findings.append({"ok": False, "what": "machine", "cause": cause, "remedy": "look at its load"})

@@ -57,8 +57,8 @@ class Secrets(Protocol):
         """Keep a value; answers the names of all variables of the credential.  `Malformed`, `Refused`."""
         ...
 
-    async def remove(self, name: str) -> bool:
-        """Forget a credential.  Answers whether there was one."""
+    async def remove(self, name: str, variable: str | None = None) -> tuple[str, ...]:
+        """Forget a credential, or one variable of it.  Answers those that are left.  `Refused`."""
         ...
 
 
@@ -87,8 +87,11 @@ class Powers(Protocol):
         """Begin an ordered shutdown."""
         ...
 
-    def diagnosis(self) -> list[Mapping[str, object]]:
-        """Findings of `doctor` beyond the store: disk, ports, versions, isolation.  May block for a while."""
+    def diagnosis(self, agents: Sequence[Settings]) -> list[Mapping[str, object]]:
+        """Findings of `doctor` beyond the store: disk, ports, versions, isolation, what runs these agents.
+
+        May block for a while.
+        """
         ...
 
     def tree(self) -> object:
@@ -149,6 +152,9 @@ class WebParts:
 
     check_settings: Callable[[Settings], None]
     """Raises `Malformed` where nothing could run an agent with these settings."""
+
+    default_backend: Callable[[], str] = lambda: Settings().backend
+    """What runs an agent of which nobody says more.  Raises `Refused`, which says what there is to choose."""
 
     audit: Callable[[], AuditView] = AuditView
     """How hive's audit of itself stands."""

@@ -53,9 +53,13 @@ def test_every_tool_of_an_agent_is_taught() -> None:
 @pytest.mark.parametrize(
     ("told", "files", "text"),
     [
-        (IRIS, {"agent.md": "I am $name"}, "I am iris"),
+        (IRIS, {"agent.md": "I am $name $purpose"}, "I am iris \n# Your purpose\nkeeps the garden"),
         (BOSS, {"agent.md": "I am $name", "manager.md": ", the $role"}, "I am boss, the manager"),
-        (IRIS, {"agent.md": "all", "agents/iris.md": "only $name"}, "only iris"),
+        (
+            IRIS,
+            {"agent.md": "all", "agents/iris.md": "only $name $purpose"},
+            "only iris \n# Your purpose\nkeeps the garden",
+        ),
         (BOSS, {"agents/iris.md": "only iris", "agent.md": "all", "manager.md": ""}, "all"),
     ],
 )
@@ -65,6 +69,12 @@ def test_a_person_may_say_it_otherwise(tmp_path: Path, told: Told, files: dict[s
     for name, words in files.items():
         (tmp_path / name).write_text(words)
     assert Prompts(tmp_path).instructions(told).text == text
+
+
+def test_words_of_one_s_own_do_not_take_an_agent_s_purpose_away(tmp_path: Path) -> None:
+    """Where they leave no place for it, it stands at their end."""
+    (tmp_path / "agent.md").write_text("Be a cat.")
+    assert Prompts(tmp_path).instructions(IRIS).text == "Be a cat.\n\n# Your purpose\nkeeps the garden"
 
 
 @pytest.mark.parametrize("bad", ["long", "bytes", "pipe", "folder"])

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hive.agents.keyring import VALUE_CHARACTERS, Keyring
-from hive.protocol.errors import Malformed
+from hive.protocol.errors import Malformed, Refused
 
 KEY = "ANTHROPIC_API_KEY"
 
@@ -50,8 +50,48 @@ def test_a_list_tells_everything_but_the_values(keyring: Keyring) -> None:
 def test_what_is_removed_is_gone(keyring: Keyring) -> None:
     """And removing it again says that it was."""
     keyring.put("claude", KEY, "one")
-    assert (keyring.remove("claude"), keyring.remove("claude")) == (True, False)
+    assert (keyring.remove("claude"), keyring.remove("claude")) == ((), ())
     assert keyring.variables("claude") == {}
+    assert keyring.credentials() == ()
+
+
+def test_one_variable_can_be_taken_away_alone(keyring: Keyring) -> None:
+    """A key that was revoked must not stand before the one that took its place."""
+    keyring.put("claude", KEY, "one")
+    keyring.put("claude", "CLAUDE_CODE_OAUTH_TOKEN", "two")
+    assert keyring.remove("claude", KEY) == ("CLAUDE_CODE_OAUTH_TOKEN",)
+    assert keyring.variables("claude") == {"CLAUDE_CODE_OAUTH_TOKEN": "two"}
+    assert keyring.remove("claude", "CLAUDE_CODE_OAUTH_TOKEN") == ()
+    assert keyring.credentials() == ()
+
+
+@pytest.mark.parametrize("text", ["sk-secret", "[]", '{"KEY": 1}', "\0"])
+def test_a_file_that_cannot_be_used_says_so_without_what_stands_in_it(keyring: Keyring, text: str) -> None:
+    """It is listed as one without variables, and set anew or taken away like any other."""
+    keyring.put("claude", KEY, "one")
+    (keyring.folder / "claude.json").write_text(text)
+    with pytest.raises(Refused, match="Set it anew: hive secret set claude") as refused:
+        keyring.variables("claude")
+    assert "sk-secret" not in str(refused.value)
+    assert refused.value.__suppress_context__ or refused.value.__context__ is None
+    assert [(one.name, one.variables) for one in keyring.credentials()] == [("claude", ())]
+    assert keyring.put("claude", KEY, "two") == (KEY,)
+
+
+def test_what_is_none_of_hive_s_is_left_alone(keyring: Keyring) -> None:
+    """And keeps nobody from seeing the others."""
+    keyring.put("claude", KEY, "one")
+    (keyring.folder / "My Key.json").write_text("{}")
+    (keyring.folder / "codex.json").mkdir()
+    assert [one.name for one in keyring.credentials()] == ["claude", "codex"]
+
+
+def test_what_a_killed_daemon_was_about_to_write_is_gone_with_the_next_change(keyring: Keyring) -> None:
+    """It holds the values as well."""
+    keyring.put("claude", KEY, "one")
+    (keyring.folder / ".claude.0123").write_text("left")
+    keyring.remove("claude")
+    assert list(keyring.folder.iterdir()) == []
 
 
 @pytest.mark.parametrize(

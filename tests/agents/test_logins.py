@@ -14,6 +14,16 @@ from hive.protocol.errors import Malformed
         (Settings(), (), ""),
         (Settings(backend="external"), (), ""),
         (Settings(backend="claude"), ("ANTHROPIC_API_KEY",), ""),
+        (
+            Settings(backend="claude"),
+            ("ANTHROPIC_BASE_URL",),
+            "its CLI has no key yet: hive secret set claude",
+        ),
+        (
+            Settings(backend="claude", credential="codex"),
+            (),
+            "its CLI has no key yet: hive secret set codex --variable ANTHROPIC_API_KEY",
+        ),
         (Settings(backend="claude"), (), "its CLI has no key yet: hive secret set claude"),
         (
             Settings(backend="claude", credential="work"),

@@ -26,6 +26,29 @@ def test_each_known_cli_is_named_and_what_it_lacks() -> None:
 
 
 @pytest.mark.parametrize(
+    ("installed", "backend"),
+    [
+        (("gemini", "codex", "claude"), "claude"),
+        (("gemini", "opencode"), "gemini"),
+        (("opencode",), ""),
+        ((), ""),
+    ],
+)
+def test_a_first_start_chooses_what_can_run_as_it_is(installed: tuple[str, ...], backend: str) -> None:
+    """A CLI that needs a model's name cannot."""
+    assert found.chosen(built_in(), {name: f"/bin/{name}" for name in installed}.get) == backend
+
+
+def test_who_has_chosen_nothing_is_told_what_there_is_and_how_to_get_the_rest() -> None:
+    """The built-in ones are always there."""
+    text = found.choices(built_in(), {"opencode": "/bin/opencode"}.get)
+    assert "--backend scripted, external, opencode; or set agents.default_backend in hive.toml." in text
+    assert "Claude Code (install it with `npm install -g @anthropic-ai/claude-code`)" in text
+    assert "OpenCode" not in text
+    assert "Not installed" not in found.choices(built_in(), lambda name: f"/bin/{name}")
+
+
+@pytest.mark.parametrize(
     ("manager", "agents", "words"),
     [(None, 0, "Next: hive spawn"), (None, 2, "no manager"), ("boss", 2, "the manager is boss")],
 )

@@ -98,6 +98,7 @@ def test_a_life_of_a_hive(person: Person) -> None:  # noqa: PLR0915 - one life, 
     waits = person.types("spawn", "rosa", "--backend", "claude")
     assert waits == "rosa is there, but its CLI has no key yet: hive secret set claude\n"
     assert "its CLI has no key yet" in person.types("why", "rosa")
+    assert "Claude Code" in person.types("doctor", expect=1)
     assert "No longer waiting for it: rosa." in person.types("secret", "set", "claude", given=f"{KEY}\n")
     assert "rosa is idle" in person.types("why", "rosa")
     assert "used by rosa" in person.types("secret", "list")

@@ -93,7 +93,7 @@ def test_what_is_typed_is_understood(typed: list[str], expected: dict[str, objec
     "typed",
     [
         ["send", "iris"],
-        ["spawn", "iris"],
+        ["spawn"],
         ["spawn", "iris", "--backend", "scripted", "--rules", "x"],
         ["tail"],
         ["events", "--from", "x"],

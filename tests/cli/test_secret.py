@@ -54,13 +54,15 @@ async def test_a_list_says_who_uses_what(daemon: FakeDaemon, run: Run) -> None:
 
 async def test_a_credential_is_taken_away(daemon: FakeDaemon, run: Run) -> None:
     """By its name."""
-    daemon.results = {"secret.remove": {"name": "claude"}}
+    daemon.results = {"secret.remove": {"name": "claude", "left": []}}
     assert await run("secret", "remove", "claude") == (Status.OK, "claude is gone.\n")
+    daemon.results = {"secret.remove": {"name": "claude", "left": ["A"]}}
+    _, said = await run("secret", "remove", "claude", "--variable", "B")
+    assert said == "claude has A left.\n"
+    assert daemon.said("cmd")[-1]["args"] == {"name": "claude", "variable": "B"}
 
 
-@pytest.mark.parametrize(
-    "typed", ["set", "remove", "list claude", "list --variable A", "remove claude --variable A"]
-)
+@pytest.mark.parametrize("typed", ["set", "remove", "list claude", "list --variable A"])
 async def test_what_makes_no_sense_is_not_sent(daemon: FakeDaemon, run: Run, typed: str) -> None:
     """Nor is anything read for it."""
     with pytest.raises(Failed) as failed:

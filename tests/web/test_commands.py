@@ -11,7 +11,7 @@ from attrs import evolve
 from hive.actors import ActorStopped
 from hive.protocol import commands as ask
 from hive.protocol.commands import Once
-from hive.protocol.errors import Malformed
+from hive.protocol.errors import Malformed, Refused
 from hive.protocol.grammar import Role
 from hive.protocol.mail import Provenance
 from hive.protocol.parking import Reason
@@ -380,9 +380,35 @@ def test_a_credential_of_another_name_says_which_variable_it_is(tmp_path: Path) 
         assert await refusal(world, "secret.set", name="work", value="k") == "malformed"
         kept = await asked(world, "secret.set", "b", name="work", value="k", variable="OPENAI_API_KEY")
         assert kept["result"]["variables"] == ["OPENAI_API_KEY"]
-        assert (await asked(world, "secret.remove", "c", name="work"))["ok"]
+        await asked(world, "secret.set", "e", name="work", value="u", variable="OPENAI_BASE_URL")
+        left = await asked(world, "secret.remove", "f", name="work", variable="OPENAI_API_KEY")
+        assert left["result"] == {"name": "work", "left": ["OPENAI_BASE_URL"]}
+        assert await refusal(world, "secret.remove", "g", name="work", variable="OTHER") == "not_found"
+        assert (await asked(world, "secret.remove", "c", name="work"))["result"]["left"] == []
         assert await refusal(world, "secret.remove", "d", name="work") == "not_found"
         assert world.powers.secrets.kept == {}
+
+    in_world(tmp_path, tell)
+
+
+def test_a_spawn_that_names_no_backend_takes_the_hive_s_or_is_told_what_there_is(tmp_path: Path) -> None:
+    """There is none that nobody has chosen."""
+
+    async def tell(world: World) -> None:
+        def refuse() -> str:
+            raise Refused("Say what runs it")
+
+        parts = evolve(world.boot.parts, default_backend=lambda: "external")
+        spawn = Command("k", "agent.spawn", {"name": "moss", "settings": {"purpose": "waits"}}, {})
+        await perform(parts, Connection(OWNER, parts), spawn)
+        view = world.boot.store.reader.agent("moss")
+        assert view is not None
+        assert (view.settings.backend, view.settings.purpose) == ("external", "waits")
+        without = evolve(world.boot.parts, default_backend=refuse)
+        other = Command("l", "agent.spawn", {"name": "fern"}, {})
+        ack: Json = dict(await perform(without, Connection(OWNER, without), other))
+        assert (ack["error"]["code"], ack["error"]["text"]) == ("refused", "Say what runs it")
+        assert world.boot.store.reader.agent("fern") is None
 
     in_world(tmp_path, tell)
 

@@ -1,7 +1,7 @@
 """Detail on demand: of one moment, bounded, and only what the asker may see."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -201,7 +201,7 @@ def test_the_doctor_tells_of_a_store_that_refuses_and_of_a_machine_that_does_not
         answered = threading.Event()
 
         class Stuck(Powers):
-            def diagnosis(self) -> list[Mapping[str, object]]:
+            def diagnosis(self, _agents: Sequence[ask.Settings]) -> list[Mapping[str, object]]:
                 answered.wait(60.0)
                 return []
 

@@ -16,6 +16,7 @@ from hive.agents.cli.acp_talk import Conversation, Task, Ways
 from hive.agents.cli.frame import CliTurn, left
 from hive.agents.cli.memory import Memory, write_anew
 from hive.agents.cli.process import Ladder, StartCli
+from hive.agents.clis import not_there
 from hive.agents.events import ErrorClass, Result
 from hive.agents.frame import TurnByTurn
 from hive.containers.port import Box
@@ -81,13 +82,9 @@ class AcpTurn(CliTurn):
             )
             talk = Conversation(cli, ways, task, backend.ladder)
             await talk.hold(self._prompt)
-            return _told(preset, talk.result or left(cli, install(preset), opened=talk.opened))
-
-
-def install(preset: Preset) -> str:
-    """How to get the program, for whoever has none."""
-    program = preset.program
-    return f"there is no `{program}` to run: {preset.install}; start hive where `{program}` is on the PATH"
+            missing = not_there(preset.program, preset.install)
+            result = talk.result or left(cli, missing, opened=talk.opened)
+            return _told(preset, self._left_behind(memory, result))
 
 
 def _told(preset: Preset, result: Result) -> Result:
@@ -97,4 +94,4 @@ def _told(preset: Preset, result: Result) -> Result:
     return evolve(result, detail=f"{result.detail} (it takes {' or '.join(preset.credentials)})")
 
 
-__all__ = ["AcpBackend", "install"]
+__all__ = ["AcpBackend"]

@@ -148,8 +148,8 @@ class Reading:
             yield from self.accept()
         yield from self.flush()
         if error is None and not self.worked:
-            # A stream that broke off is called the end of a turn without a word.
-            error, detail = ErrorClass.NETWORK, "it ended its turn without a word"
+            # Often a stream that broke off.  Charged, for with some mail it may be so each time.
+            error, detail = ErrorClass.PROTOCOL, "it ended its turn without a word"
         text = self._last if error is None else ""
         yield Result(text, error, detail, usage=usage_of(result, self._spent))
 
@@ -223,6 +223,7 @@ class Reading:
     def _flush_thought(self) -> Iterator[TurnEvent]:
         if self._thought:
             thought, self._thought = self._thought, ""
+            self.worked = True
             yield Thought(thought)
 
 
@@ -231,8 +232,6 @@ def failure(rules: Sequence[ErrorRule], error: JsonObject) -> Failure:
     code, message = error.get("code"), _string(error.get("message"))
     details = "" if error.get("data") is None else json.dumps(error["data"])
     detail = (message or details or f"error {code}")[:DETAIL_CHARACTERS]
-    if code == AUTH_REQUIRED:
-        return Failure(ErrorClass.AUTH, detail)
     for rule in (*rules, *COMMON_ERRORS):
         if found := re.search(rule.pattern, f"{message}\n{details}"):
             return Failure(rule.error, detail, _seconds(found))

@@ -17,14 +17,10 @@ from hive.agents.cli.claude_talk import Conversation, Ways
 from hive.agents.cli.frame import CliTurn, left
 from hive.agents.cli.memory import Memory
 from hive.agents.cli.process import Ladder, StartCli
+from hive.agents.clis import CLAUDE, not_there
 from hive.agents.events import Noted, Result
 from hive.agents.frame import TurnByTurn
 from hive.containers.port import Box
-
-INSTALL = (
-    "there is no `claude` to run: install it with `npm install -g @anthropic-ai/claude-code`,"
-    " and start hive where `claude` is on the PATH"
-)
 
 REFUSED_STATUS = 1
 """What the CLI leaves with where it does not know the session, having said that nothing could begin."""
@@ -80,10 +76,10 @@ class ClaudeTurn(CliTurn):
         if kept is not None:
             result, refused = await self._attempt(memory, kept, resumed=True)
             if not refused:
-                return result
+                return self._left_behind(memory, result)
             await self._emit(Noted("session", f"a new one, without the old: {result.detail}"))
         result, _ = await self._attempt(memory, self._backend.new_id(), resumed=False)
-        return result
+        return self._left_behind(memory, result)
 
     async def _attempt(self, memory: Memory, session: str, *, resumed: bool) -> tuple[Result, bool]:
         """Run the CLI once, to the end of its process.  Answers whether it refused the session, too."""
@@ -99,4 +95,5 @@ class ClaudeTurn(CliTurn):
             reading = talk.reading
             unknown = reading.ended and not reading.opened and cli.status == REFUSED_STATUS
             refused = unknown and not self._asked_to_stop.is_set()
-            return talk.result or left(cli, INSTALL, opened=reading.opened), refused
+            missing = not_there(CLAUDE.program, CLAUDE.install)
+            return talk.result or left(cli, missing, opened=reading.opened), refused

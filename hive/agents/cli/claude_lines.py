@@ -52,7 +52,8 @@ ERRORS: Mapping[str, ErrorClass] = {
     "oauth_org_not_allowed": ErrorClass.AUTH,
     "billing_error": ErrorClass.BILLING,
     "rate_limit": ErrorClass.RATE_LIMIT,
-    "model_not_found": ErrorClass.MODEL,
+    # Nothing of the mail's: a name that its owner has typed.
+    "model_not_found": ErrorClass.NO_START,
     "invalid_request": ErrorClass.MODEL,
 }
 """The `error` of an assistant line that the CLI made up."""
@@ -61,7 +62,7 @@ STATUSES: Mapping[int, ErrorClass] = {
     401: ErrorClass.AUTH,
     402: ErrorClass.BILLING,
     403: ErrorClass.AUTH,
-    404: ErrorClass.MODEL,
+    404: ErrorClass.NO_START,
     429: ErrorClass.RATE_LIMIT,
 }
 

@@ -17,14 +17,10 @@ from hive.agents.cli.codex_talk import Conversation, Opening, Ways
 from hive.agents.cli.frame import CliTurn, left
 from hive.agents.cli.memory import Memory
 from hive.agents.cli.process import Ladder, StartCli
+from hive.agents.clis import CODEX, not_there
 from hive.agents.events import Result
 from hive.agents.frame import TurnByTurn
 from hive.containers.port import Box
-
-INSTALL = (
-    "there is no `codex` to run: install it with `npm install -g @openai/codex`,"
-    " and start hive where `codex` is on the PATH"
-)
 
 
 @frozen
@@ -83,4 +79,5 @@ class CodexTurn(CliTurn):
         async with backend.start(spec.box, command, environment) as cli:
             self._talk = talk = Conversation(cli, ways, backend.ladder, opening, self._prompt)
             await talk.hold()
-            return talk.result or left(cli, INSTALL, opened=talk.opened)
+            missing = not_there(CODEX.program, CODEX.install)
+            return self._left_behind(memory, talk.result or left(cli, missing, opened=talk.opened))

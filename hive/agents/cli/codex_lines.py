@@ -34,7 +34,8 @@ ERRORS: Final[Mapping[str, ErrorClass]] = {
     "serverOverloaded": ErrorClass.OVERLOADED,
     "policyCapacityUnavailable": ErrorClass.OVERLOADED,
     "internalServerError": ErrorClass.OVERLOADED,
-    "modelNotFound": ErrorClass.MODEL,
+    # Nothing of the mail's: a name that its owner has typed.
+    "modelNotFound": ErrorClass.NO_START,
     "badRequest": ErrorClass.MODEL,
     "unauthorized": ErrorClass.AUTH,
     "inferenceHookDenied": ErrorClass.REFUSED,
@@ -58,7 +59,7 @@ STATUSES: Final[Mapping[int, ErrorClass]] = {
     401: ErrorClass.AUTH,
     402: ErrorClass.BILLING,
     403: ErrorClass.AUTH,
-    404: ErrorClass.MODEL,
+    404: ErrorClass.NO_START,
     429: ErrorClass.RATE_LIMIT,
 }
 
@@ -152,6 +153,8 @@ class Reading:
         if self._before is None:
             self._before = _minus(total, last)
         self.usage = _minus(total, self._before)
+        # An answer came to its end: what was tried again before it is over.
+        self._retried = None
         return Used(self.usage)
 
     def _limits(self, limits: JsonObject) -> Iterator[TurnEvent]:

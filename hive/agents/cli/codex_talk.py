@@ -5,6 +5,7 @@ shown before the server has said that it took it.  What outlives a turn is in on
 `_tools`, so that a process could be kept for the next.
 """
 
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from itertools import count
 
@@ -59,7 +60,7 @@ class Asked:
 
     method: str
     messages: tuple[int, ...] = ()
-    """The mail that is shown once it is answered well."""
+    """The mail it gives to the turn."""
 
 
 @define(eq=False)
@@ -83,6 +84,10 @@ class Conversation:
     _tools: bool | None = field(default=None, init=False)
     """Whether hive's tools can be reached; None while it tries."""
 
+    _steered: deque[tuple[int, ...]] = field(factory=deque, init=False)
+    """Mail that it has taken and not given to its model yet."""
+
+    _prompt_shown: bool = field(default=False, init=False)
     _accepted: bool = field(default=False, init=False)
     _takes_mail: bool = field(default=False, init=False)
     _stopping: bool = field(default=False, init=False)
@@ -132,8 +137,16 @@ class Conversation:
                 await self._connected(string(status.get("status")))
             case {"method": "turn/started", "params": {"threadId": self._thread, "turn": dict(turn)}}:
                 await self._begun(string(turn.get("id")))
+            case {"method": "item/completed", "params": {"item": {"type": "userMessage"}}}:
+                await self._shown()
             case {"method": str()}:
                 await self._notified(line)
+
+    async def _shown(self) -> None:
+        """It has given its model the prompt, or the next of what the turn was steered with since."""
+        if self._prompt_shown and self._steered:
+            await self._ways.emit(PromptAccepted(self._steered.popleft()))
+        self._prompt_shown = True
 
     async def _notified(self, line: JsonObject) -> None:
         for event in self._reading.read(line):
@@ -160,7 +173,8 @@ class Conversation:
             case "turn/start":
                 await self._begun(string(an_object(result.get("turn")).get("id")))
             case "turn/steer":
-                await self._ways.emit(PromptAccepted(asked.messages))
+                # It waits for the model's next word; a turn that ends before has not shown it.
+                self._steered.append(asked.messages)
 
     async def _refused(self, asked: Asked, error: JsonObject) -> None:
         said = string(error.get("message"))[:DETAIL_CHARACTERS]

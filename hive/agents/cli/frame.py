@@ -4,6 +4,8 @@ The rule kept here: however badly a CLI takes being stopped, a turn that was ask
 well was *cancelled*; and what breaks it down ends it.
 """
 
+from contextlib import suppress
+
 import trio
 from attrs import define, evolve, field
 
@@ -44,6 +46,14 @@ class CliTurn(TurnFrame):
             memory.keep(session)
         except OSError as error:
             self._tell(Noted("session", f"it will be forgotten: {error}"))
+
+    def _left_behind(self, memory: Memory, result: Result) -> Result:
+        """The result; a session that is full is not gone on with: it would be as full at every later turn."""
+        if result.error is ErrorClass.OVERFLOW:
+            self._tell(Noted("session", "it is full: the next turn begins a new one"))
+            with suppress(OSError):
+                memory.forget()
+        return result
 
 
 def left(cli: Cli, install: str, *, opened: bool) -> Result:

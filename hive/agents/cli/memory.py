@@ -33,6 +33,10 @@ class Memory(Protocol):
         """Go on with this one from now on.  Raises `OSError` where it cannot be written down."""
         ...
 
+    def forget(self) -> None:
+        """Begin a new one at the next turn.  Raises `OSError`."""
+        ...
+
 
 @frozen
 class SessionFile:
@@ -53,6 +57,10 @@ class SessionFile:
         """See `Memory`.  What is no id is not kept."""
         if self.shape.fullmatch(session) and session != self.session():
             write_anew(self.path, f"{session}\n")
+
+    def forget(self) -> None:
+        """See `Memory`."""
+        self.path.unlink(missing_ok=True)
 
 
 def write_anew(path: Path, text: str) -> None:

@@ -164,7 +164,7 @@ def test_a_good_answer_shows_the_prompt_too() -> None:
     """Where it comes without an update before it; but a turn without a word has not ended well."""
     events = turn(playing(stopped("end_turn")))
     assert PromptAccepted((3,)) in events
-    assert the_result(events).error is ErrorClass.NETWORK
+    assert the_result(events).error is ErrorClass.PROTOCOL
 
 
 def test_what_an_agent_says_of_itself_shows_no_prompt() -> None:
@@ -430,7 +430,7 @@ def test_a_program_that_is_not_there_is_no_start() -> None:
     result = the_result(turn(world))
     assert result.error is ErrorClass.NO_START
     assert result.detail == (
-        "there is no `fake` to run: it is not to be had; start hive where `fake` is on the PATH"
+        "there is no `fake` to run: it is not to be had, and start hive where `fake` is on the PATH"
     )
 
 

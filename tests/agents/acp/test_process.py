@@ -166,7 +166,7 @@ async def test_a_long_line_is_read(place: Place) -> None:
         ("dies", ErrorClass.CRASH, "status 7: xxx"),
         ("killed", ErrorClass.CRASH, "status -9"),
         ("never", ErrorClass.CRASH, "status 0"),
-        ("lies", ErrorClass.NETWORK, "without a word"),
+        ("lies", ErrorClass.PROTOCOL, "without a word"),
         ("fails politely", ErrorClass.CRASH, "all done"),
         ("children and dies", ErrorClass.CRASH, "status 7"),
     ],

@@ -108,7 +108,7 @@ def test_a_result_is_a_receipt_too() -> None:
         ("overloaded", ErrorClass.OVERLOADED),
         ("unreachable", ErrorClass.NETWORK),
         ("too_long", ErrorClass.OVERFLOW),
-        ("model_unknown", ErrorClass.MODEL),
+        ("model_unknown", ErrorClass.NO_START),
         ("step_limit", ErrorClass.STEP_LIMIT),
         ("interrupt", ErrorClass.CANCELLED),
         ("refusal", ErrorClass.REFUSED),

@@ -97,7 +97,7 @@ def test_a_thread_that_is_known_outlives_a_turn_that_fails(behaviour: Behaviour)
     assert world.memory.kept == "thread-1"
 
 
-def test_mail_folded_in_is_shown_once_the_server_has_taken_it() -> None:
+def test_mail_folded_in_is_shown_once_the_model_was_given_it() -> None:
     """Into the turn that runs, by its name; and it stays one turn."""
     world = CodexWorld()
     events = turn(world, Behaviour.WORK, world.prompt(Behaviour.WORK, 4))
@@ -105,6 +105,15 @@ def test_mail_folded_in_is_shown_once_the_server_has_taken_it() -> None:
     assert accepted == [(3,), (4,)]
     assert said(world, "turn/steer") == [words.steer("thread-1", "thread-1-1", "WORK")]
     assert len([event for event in events if isinstance(event, Said)]) == 1
+
+
+def test_mail_the_server_has_taken_and_its_model_never_got_is_not_shown() -> None:
+    """The turn was over before the model's next word; the mail is of the next turn."""
+    world = CodexWorld()
+    events = turn(world, Behaviour.WORK, world.prompt(Behaviour.WORK, 4), at=Said)
+    assert len(said(world, "turn/steer")) == 1
+    assert PromptAccepted((4,)) not in events
+    assert the_result(events).error is None
 
 
 def test_mail_the_server_does_not_take_is_not_shown() -> None:

@@ -177,12 +177,12 @@ def test_a_tool_of_hive_that_refuses_has_failed() -> None:
     assert ToolReturned("call_1", ok=False, text="no such agent") in events
 
 
-def test_mail_folded_in_is_accepted_with_the_answer_and_not_before() -> None:
+def test_mail_folded_in_is_accepted_once_the_model_is_given_it_and_not_before() -> None:
     """The model is shown it after the tool that runs, and answers it."""
     events = told(recorded("steer"), folded=Prompt("more", (5,)))
     order = [event for event in events if isinstance(event, PromptAccepted | ToolCalled | ToolReturned)]
-    assert [type(event) for event in order] == [PromptAccepted, ToolCalled, PromptAccepted, ToolReturned]
-    assert order[2] == PromptAccepted((5,))
+    assert [type(event) for event in order] == [PromptAccepted, ToolCalled, ToolReturned, PromptAccepted]
+    assert order[3] == PromptAccepted((5,))
     assert result_of(events).text == "and that too"
 
 
@@ -198,7 +198,7 @@ def test_mail_folded_in_is_accepted_with_the_answer_and_not_before() -> None:
         ("unreachable", ErrorClass.NETWORK),
         ("dropped", ErrorClass.NETWORK),
         ("too_long", ErrorClass.OVERFLOW),
-        ("model_unknown", ErrorClass.MODEL),
+        ("model_unknown", ErrorClass.NO_START),
         ("tools_down", ErrorClass.TOOLS),
         ("wrong_token", ErrorClass.TOOLS),
         ("interrupt", ErrorClass.CANCELLED),
@@ -315,7 +315,7 @@ def test_the_typed_field_decides(info: object, error: ErrorClass) -> None:
         (401, ErrorClass.AUTH),
         (402, ErrorClass.BILLING),
         (403, ErrorClass.AUTH),
-        (404, ErrorClass.MODEL),
+        (404, ErrorClass.NO_START),
         (422, ErrorClass.MODEL),
         (429, ErrorClass.RATE_LIMIT),
         (500, ErrorClass.OVERLOADED),

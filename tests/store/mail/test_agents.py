@@ -15,6 +15,7 @@ from hive.protocol.commands import (
     EndTurn,
     ForgetProcess,
     Lease,
+    Lift,
     NoteCredential,
     NoteFact,
     Park,
@@ -119,8 +120,28 @@ def test_an_agent_that_is_given_another_credential_tries_it(desk: "Desk") -> Non
     desk.do(AddAgent("lily", Settings(backend="claude"), needs_login="a key"))
     desk.do(ChangeAgent("lily", model="opus"))
     assert parked(desk, "lily") == ["login: a key"]
-    desk.do(ChangeAgent("lily", credential="work"))
+    desk.do(ChangeAgent("lily", credential="work", needs_login="another key"))
+    assert parked(desk, "lily") == ["login: another key"]
+    desk.do(ChangeAgent("lily", credential="play"))
     assert parked(desk, "lily") == []
+
+
+@pytest.mark.parametrize(
+    "meanwhile", [NoteCredential("scripted", ("KEY",)), ChangeAgent("iris", credential="work")]
+)
+def test_a_login_that_came_during_a_turn_counts(
+    desk: "Desk", meanwhile: NoteCredential | ChangeAgent
+) -> None:
+    """The turn was refused with the old one; nobody would wake its agent for the new one any more."""
+    desk.send("operator", "iris")
+    begun = desk.begin("iris")
+    desk.do(meanwhile)
+    desk.end(begun, Outcome.LOGIN)
+    assert [one.split(":")[0] for one in parked(desk, "iris")] == ["backoff"]
+    desk.do(Lift("iris", Reason.BACKOFF))
+    desk.now += 60
+    desk.end(desk.begin("iris"), Outcome.LOGIN)
+    assert [one.split(":")[0] for one in parked(desk, "iris")] == ["login"]
 
 
 @pytest.mark.parametrize(
