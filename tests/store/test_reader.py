@@ -1,6 +1,8 @@
 """What can be read, and that reading it takes the index it was given."""
 
 import sqlite3
+from pathlib import Path
+from threading import current_thread
 
 import pytest
 from attrs import fields_dict
@@ -28,7 +30,7 @@ from hive.protocol.outcome import Outcome
 from hive.protocol.parking import Reason
 from hive.protocol.views import COSTS_BY, Counts, Head, Identity, Process
 from hive.store import audit, figures, history, invariants, reader, rows
-from hive.store.sqlite import open_reader
+from hive.store.sqlite import open_reader, open_store
 from hive.testing.desk import Desk
 
 LONG = "x" * 5_000
@@ -320,10 +322,13 @@ def test_a_reader_cannot_write(desk: Desk) -> None:
         assert beside.counts() == desk.reader.counts()
 
 
-async def test_a_heavy_question_is_answered_in_a_thread(desk: Desk) -> None:
-    """From a connection of its own."""
-    desk.send("iris")
-    assert await desk.store.study(lambda reader: reader.counts().ready) == 1
+async def test_a_heavy_question_is_answered_in_a_thread(tmp_path: Path) -> None:
+    """From a connection of its own; in place where there are to be no threads."""
+    for inline in (False, True):
+        with open_store(tmp_path / f"{inline}.sqlite3", inline=inline) as store:
+            where = await store.study(lambda reader: (reader.counts().ready, current_thread()))
+            assert where[0] == 0
+            assert (where[1] is current_thread()) is inline
 
 
 HOT = {
