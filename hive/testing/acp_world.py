@@ -1,30 +1,21 @@
 """An agent that speaks ACP, in memory, and a world with it for the contract of backends."""
 
 import signal
-from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-import trio
 from attrs import define, evolve, field
 
 from hive.agents.backend import Backend, Prompt, SessionSpec
-from hive.agents.beside import beside
 from hive.agents.cli.acp import AcpBackend
 from hive.agents.cli.json_lines import JsonObject
-from hive.agents.cli.process import LEAVE_SECONDS, Cli, Heard
 from hive.agents.tokens import CliSession
-from hive.containers.port import Box
 from hive.protocol.commands import Settings
 from hive.protocol.failures import ErrorClass
 from hive.protocol.presets import ErrorRule, Preset
 from hive.testing.backend_world import Behaviour
-from hive.testing.fake_clis import KeptSession
+from hive.testing.fake_clis import FakeCli, FakeClis, KeptSession
 from hive.testing.scripted_world import BOX, WALL
-
-STEP_SECONDS: Final = 0.5
-"""How long the model thinks before each line."""
 
 CHATTER_SECONDS: Final = 0.1
 """Between two words of an agent that is never silent."""
@@ -96,76 +87,32 @@ CAPABLE: Final[JsonObject] = {"loadSession": True, "mcpCapabilities": {"http": T
 
 
 @define(eq=False)
-class FakeAgent:
+class FakeAgent(FakeCli):
     """An agent that is a task."""
 
     _all: "FakeAgents"
-    status: int | None = field(default=None, init=False)
-    complaint: str = field(default="", init=False)
-    _said: trio.MemorySendChannel[JsonObject] = field(init=False)
-    _input: trio.MemoryReceiveChannel[JsonObject] = field(init=False)
-    _output: trio.MemorySendChannel[Heard] = field(init=False)
-    _heard: trio.MemoryReceiveChannel[Heard] = field(init=False)
-    _steps: deque[JsonObject | int] = field(factory=deque, init=False)
-    _prompt: object = field(default=None, init=False)
-    """The number of the prompt that has no answer yet."""
-
     _session: str = field(default="", init=False)
+    _prompt: object = field(default=None, init=False)
+    """The id of the prompt that has no answer yet."""
+
     _chatter: bool = field(default=False, init=False)
-
-    def __attrs_post_init__(self) -> None:
-        """Make its pipes, which are never full."""
-        self._said, self._input = trio.open_memory_channel[JsonObject](float("inf"))
-        self._output, self._heard = trio.open_memory_channel[Heard](float("inf"))
-
-    def __aiter__(self) -> AsyncIterator[Heard]:
-        """What it says."""
-        return self._heard
-
-    def say(self, line: Mapping[str, object]) -> None:
-        """See `Cli`."""
-        self._all.heard.append(dict(line))
-        self._said.send_nowait(dict(line))
-
-    async def hang_up(self) -> None:
-        """See `Cli`."""
-        self._said.close()
-        with trio.move_on_after(LEAVE_SECONDS):
-            async for _ in self._heard:
-                pass
+    """Whether it never stops talking."""
 
     def signal(self, number: signal.Signals) -> None:
         """It dies of any."""
         self._all.signals.append(number)
-        self._die(-number)
+        super().signal(number)
 
     async def kill(self) -> None:
         """See `Cli`."""
-        await trio.lowlevel.checkpoint()
         self._all.signals.append(signal.SIGKILL)
-        self._die(-signal.SIGKILL)
-
-    async def run(self) -> None:
-        """Play until nothing more is said to it."""
-        while self.status is None:
-            try:
-                with trio.move_on_after(self._pause()):
-                    self._take(await self._input.receive())
-                    continue
-            except trio.EndOfChannel:
-                return self._die(0)
-            self._step(self._steps.popleft() if self._steps else update("plan"))
-        return None
+        await super().kill()
 
     def _pause(self) -> float:
-        if self._steps:
-            return STEP_SECONDS
-        return CHATTER_SECONDS if self._chatter else float("inf")
+        return min(super()._pause(), CHATTER_SECONDS if self._chatter else float("inf"))
 
-    def refuse(self, complaint: str, status: int) -> None:
-        """Leave before anything has begun."""
-        self.complaint = complaint
-        self._die(status)
+    def _next(self) -> JsonObject | int:
+        return super()._next() if self._steps else update("plan")
 
     def _take(self, line: JsonObject) -> None:
         number = line.get("id")
@@ -185,11 +132,8 @@ class FakeAgent:
                     self._write_update(chunk("what was said long ago"))
                     self._chatter = self._all.chatters
 
-    def _step(self, step: JsonObject | int) -> None:
+    def _step(self, step: JsonObject) -> None:
         match step:
-            case int():
-                self.complaint = "it hurts"
-                self._die(step)
             case {"sessionUpdate": str()}:
                 self._write_update(step)
             case {"method": str()}:
@@ -205,29 +149,14 @@ class FakeAgent:
         parameters = {"sessionId": self._session, "update": said}
         self._write({"jsonrpc": "2.0", "method": "session/update", "params": parameters})
 
-    def _write(self, line: JsonObject) -> None:
-        if self.status is None:
-            self._output.send_nowait(line)
-
-    def _die(self, status: int) -> None:
-        if self.status is None:
-            self.status = status
-            self._output.close()
-
 
 @define(eq=False)
-class FakeAgents:
-    """Agents that are tasks.  Its method `start` is a `StartCli`."""
+class FakeAgents(FakeClis):
+    """Agents that are tasks."""
 
-    token: CliSession
-    connected: bool = True
-    """Whether they reach hive's tools."""
-
+    token: CliSession = field(kw_only=True)
     stubborn: bool = False
     """Whether they go on when asked to stop."""
-
-    missing: bool = False
-    """Whether there is no such program."""
 
     capable: JsonObject = field(factory=lambda: dict(CAPABLE))
     """What they say they can do."""
@@ -240,35 +169,11 @@ class FakeAgents:
     """What they answer to a method, other than ordinarily."""
 
     plays: dict[str, Sequence[JsonObject | int]] = field(factory=lambda: dict(PLAYS))
-    sessions: set[str] = field(factory=set)
-    """The sessions they know."""
-
-    started: list[tuple[str, ...]] = field(factory=list, init=False)
-    environments: list[Mapping[str, str]] = field(factory=list, init=False)
-    heard: list[JsonObject] = field(factory=list, init=False)
-    """Everything said to them."""
-
     signals: list[signal.Signals] = field(factory=list, init=False)
-    running: int = field(default=0, init=False)
 
-    @asynccontextmanager
-    async def start(
-        self, _box: Box, argv: Sequence[str], environment: Mapping[str, str]
-    ) -> AsyncIterator[Cli]:
-        """Start one."""
-        await trio.lowlevel.checkpoint()
-        self.started.append(tuple(argv))
-        self.environments.append(environment)
+    def _make(self, _argv: Sequence[str], /) -> FakeCli:
         self.token.listed = False
-        agent = FakeAgent(self)
-        self.running += 1
-        try:
-            async with beside(agent.run):
-                if self.missing:
-                    agent.refuse("not found", 127)
-                yield agent
-        finally:
-            self.running -= 1
+        return FakeAgent(self.heard, self)
 
     def methods(self) -> list[object]:
         """What they were asked, in order."""
@@ -319,7 +224,7 @@ class AcpWorld:
     def __attrs_post_init__(self) -> None:
         """Put the backend together."""
         token = CliSession("iris", "token")
-        self.agents = FakeAgents(token)
+        self.agents = FakeAgents(token=token)
         self.backend = AcpBackend(
             # There is no directory to write settings into.
             preset=evolve(self.preset, settings=None),

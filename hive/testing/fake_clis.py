@@ -80,18 +80,26 @@ class FakeCli:
         """Play until nothing more is said to it and the turn is over."""
         while self.status is None:
             try:
-                with trio.move_on_after(STEP_SECONDS if self._steps else float("inf")):
+                with trio.move_on_after(self._pause()):
                     self._take(await self._input.receive())
                     continue
             except trio.EndOfChannel:
                 if self._running is None:
                     return self._die(0)
-                await trio.sleep(STEP_SECONDS if self._steps else float("inf"))
-            step = self._steps.popleft()
+                await trio.sleep(self._pause())
+            step = self._next()
             if isinstance(step, int):
                 return self.fail("it hurts", step)
             self._step(step)
         return None
+
+    def _pause(self) -> float:
+        """How long it is silent before the next thing happens."""
+        return STEP_SECONDS if self._steps else float("inf")
+
+    def _next(self) -> JsonObject | int:
+        """What happens then."""
+        return self._steps.popleft()
 
     def _take(self, line: JsonObject) -> None:
         """Do what is said."""
@@ -131,6 +139,7 @@ class FakeClis:
     """The sessions they know."""
 
     started: list[tuple[str, ...]] = field(factory=list, init=False)
+    environments: list[Mapping[str, str]] = field(factory=list, init=False)
     heard: list[JsonObject] = field(factory=list, init=False)
     """Everything said to them."""
 
@@ -138,11 +147,12 @@ class FakeClis:
 
     @asynccontextmanager
     async def start(
-        self, _box: Box, argv: Sequence[str], _environment: Mapping[str, str]
+        self, _box: Box, argv: Sequence[str], environment: Mapping[str, str]
     ) -> AsyncIterator[Cli]:
         """Start one."""
         await trio.lowlevel.checkpoint()
         self.started.append(tuple(argv))
+        self.environments.append(environment)
         cli = self._make(argv)
         if self.missing:
             cli.fail("not found", max(NOT_FOUND))

@@ -28,7 +28,6 @@ from hive.store.hints import ANY
 from hive.testing.model import ScriptedModel, scripted_model
 
 CLIS: Final = os.environ.get("HIVE_AGENT_CLIS", "")
-SECONDS: Final = 60.0
 
 NEEDS_CLIS: Final = (
     pytest.mark.real,
@@ -44,6 +43,12 @@ class Kind:
     settings: Settings
     login: Callable[[str], Mapping[str, str]]
     """The credentials that lead it to a model at this address."""
+
+    key: str | None = None
+    """The one key that the model takes; None where it takes any."""
+
+    seconds: float = 60.0
+    """How long a test of it may take."""
 
 
 @define(eq=False)
@@ -72,6 +77,10 @@ class Scene:
             with trio.move_on_after(1.0):
                 await self.running.store.hints.wait(ANY, mark)
 
+    async def rests(self) -> AgentView:
+        """Wait until a turn has ended and there is nothing left to handle."""
+        return await self.until(lambda view: view.last_turn is not None and not rests_on(view))
+
     async def asked(self, times: int = 1) -> None:
         """Wait until the model has been asked so many times."""
         while len(self.model.requests) < times:  # noqa: ASYNC110 - the model tells nobody
@@ -80,7 +89,7 @@ class Scene:
     async def turn(self, body: str) -> TurnView:
         """Have the agent handle a message, well; answers its turn."""
         message = await self.send(body)
-        view = await self.until(lambda view: view.last_turn is not None and not rests_on(view))
+        view = await self.rests()
         mail = self.running.store.reader.mail(message)
         assert mail is not None
         assert view.last_turn is not None
@@ -103,7 +112,7 @@ class Scene:
         await self.send("!hang")
         await self.asked()
         await self.running.hive.ref(BROKER).ask(Perform(CancelTurn("iris")))
-        view = await self.until(lambda view: view.last_turn is not None and not rests_on(view))
+        view = await self.rests()
         assert view.last_turn is not None
         assert view.last_turn.outcome == Outcome.CANCELLED
         assert (await self.turn("!say well again")).final_text == "well again"
@@ -130,9 +139,9 @@ async def agent_scene(
     directory = Directory(path / "hive")
     directory.create()
     settings = config.Config(web=config.Listen(port=0), mcp=config.Listen(port=0))
-    with trio.fail_after(SECONDS), locked(directory):
+    with trio.fail_after(kind.seconds), locked(directory):
         try:
-            async with scripted_model() as model:
+            async with scripted_model(key=kind.key) as model:
                 login = kind.login(model.url) if logged_in else {}
                 for variable, value in login.items():
                     Keyring(directory.credentials).put(kind.settings.backend, variable, value)

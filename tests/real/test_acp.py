@@ -5,40 +5,27 @@ HIVE_AGENT_CLIS names that directory.
 """
 
 import json
-import os
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
 import trio
-from attrs import define, frozen
+from attrs import frozen
 
-from hive import config
 from hive.actors.protocol import BROKER, Perform
-from hive.agents.keyring import Keyring
-from hive.agents.tokens import Sessions
-from hive.app.compose import run_hive
-from hive.app.running import Running
+from hive.agents.tokens import CliSession, Sessions
 from hive.containers.processes import everything, marked
-from hive.directory import Directory, locked
-from hive.protocol.commands import AddAgent, CancelTurn, Send, Settings
-from hive.protocol.mail import Accepted, Provenance, State
+from hive.protocol.commands import CancelTurn, Settings
 from hive.protocol.outcome import Outcome
 from hive.protocol.parking import Reason
-from hive.protocol.views import AgentView, TurnView
-from hive.store.hints import ANY
-from hive.testing.model import ScriptedModel, scripted_model
+from tests.real import agent_scene
+from tests.real.agent_scene import NEEDS_CLIS, Scene
 
-CLIS = os.environ.get("HIVE_AGENT_CLIS", "")
 SECONDS = 120.0
 KEY = "the right key"
 
-pytestmark = [
-    pytest.mark.real,
-    pytest.mark.slow,
-    pytest.mark.skipif(not CLIS, reason="needs HIVE_AGENT_CLIS: bin/agent-clis DIRECTORY"),
-]
+pytestmark = [*NEEDS_CLIS]
 
 
 def opencode(url: str, key: str) -> Mapping[str, str]:
@@ -99,82 +86,28 @@ def kind(request: pytest.FixtureRequest) -> Kind:
     return found
 
 
-@define(eq=False)
-class Scene:
-    """A hive with an agent of one CLI, and its model."""
-
-    running: Running
-    model: ScriptedModel
-    tokens: list[str]
-
-    async def send(self, body: str) -> str:
-        """Write to the agent as the operator; answers the message's id."""
-        command = Send("operator", "iris", body, Provenance.OPERATOR)
-        answer = await self.running.hive.ref(BROKER).ask(Perform(command))
-        (accepted,) = answer.accepted
-        assert isinstance(accepted, Accepted)
-        return accepted.id
-
-    async def until(self, true: Callable[[AgentView], bool]) -> AgentView:
-        """Wait for something to be true of the agent."""
-        while True:
-            mark = self.running.store.hints.mark(ANY)
-            view = self.running.store.reader.agent("iris")
-            assert view is not None
-            if true(view):
-                return view
-            with trio.move_on_after(1.0):
-                await self.running.store.hints.wait(ANY, mark)
-
-    async def rests(self) -> AgentView:
-        """Wait until a turn has ended and there is nothing left to handle."""
-        return await self.until(
-            lambda view: view.last_turn is not None and not view.deliverable + view.claimed
-        )
-
-    async def turn(self, body: str) -> TurnView:
-        """Have the agent handle a message, well; answers its turn."""
-        message = await self.send(body)
-        view = await self.rests()
-        mail = self.running.store.reader.mail(message)
-        assert mail is not None
-        assert view.last_turn is not None
-        assert (mail.state, view.last_turn.outcome) == (State.DONE, Outcome.OK), view.last_turn
-        return view.last_turn
-
-
-@asynccontextmanager
-async def scene(
+def scene(
     path: Path, monkeypatch: pytest.MonkeyPatch, kind: Kind, *, key: str = KEY, allow_shell: bool = False
-) -> AsyncIterator[Scene]:
-    """A hive whose agent has this key to the model, in a directory that may have been used before."""
-    monkeypatch.setenv("PATH", f"{CLIS}/bin:{os.environ['PATH']}")
-    tokens: list[str] = []
+) -> AbstractAsyncContextManager[Scene]:
+    """A hive with an agent of that CLI, which has this key to the model."""
+    settings = Settings(backend=kind.name, model=kind.model, allow_shell=allow_shell)
+    one = agent_scene.Kind(settings, lambda url: kind.login(url, key), KEY, SECONDS)
+    return agent_scene.agent_scene(one, path, monkeypatch)
+
+
+@pytest.fixture
+def tokens(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Everything that has opened an agent's endpoint."""
+    minted: list[str] = []
     mint = Sessions.mint
 
-    def noted(sessions: Sessions, agent: str) -> object:
+    def noted(sessions: Sessions, agent: str) -> CliSession:
         session = mint(sessions, agent)
-        tokens.append(session.token)
+        minted.append(session.token)
         return session
 
     monkeypatch.setattr(Sessions, "mint", noted)
-    directory = Directory(path / "hive")
-    directory.create()
-    settings = config.Config(web=config.Listen(port=0), mcp=config.Listen(port=0))
-    with trio.fail_after(SECONDS), locked(directory):
-        try:
-            async with scripted_model(key=KEY) as model:
-                login = kind.login(model.url, key)
-                for variable, value in login.items():
-                    Keyring(directory.credentials).put(kind.name, variable, value)
-                async with run_hive(directory, settings) as running:
-                    if running.store.reader.agent("iris") is None:
-                        chosen = Settings(backend=kind.name, model=kind.model, allow_shell=allow_shell)
-                        await running.hive.ref(BROKER).ask(Perform(AddAgent("iris", chosen)))
-                    yield Scene(running, model, tokens)
-        finally:
-            directory.clear()
-            monkeypatch.setattr(Sessions, "mint", mint)
+    return minted
 
 
 def left_running(path: Path) -> list[str]:
@@ -212,28 +145,20 @@ def a_minute_passes(state: Path) -> None:
 
 
 async def test_mail_is_answered_with_hive_s_tools_and_the_session_outlives_hive(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Kind
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Kind, tokens: list[str]
 ) -> None:
     """Prompt, tool, answer, result; a second hive on the same directory goes on with what was said.
 
     And nothing of it survives: no process, and in no file what opens the agent's endpoint.
     """
     state = tmp_path / "hive" / "agents" / "iris" / "state"
-    async with scene(tmp_path, monkeypatch, kind) as first:
-        turn = await first.turn('!call hive/send {"to": "operator", "body": "hello"}\n!say quite done')
-        assert turn.final_text == "quite done"
-        assert ("iris", "hello") in [
-            (one.sender, one.body) for one in first.running.store.reader.unread_mail()
-        ]
-    assert left_running(tmp_path) == []
-    a_minute_passes(state)
-    async with scene(tmp_path, monkeypatch, kind) as second:
-        await second.turn("!say again")
-        assert "quite done" in str(second.model.requests[-1])
-    tokens = [*first.tokens, *second.tokens]
+    for first in (True, False):
+        async with scene(tmp_path, monkeypatch, kind) as place:
+            await place.answers_and_remembers(first)
+        assert left_running(tmp_path) == []
+        a_minute_passes(state)
     assert len(tokens) == 2
     assert holding(state, tokens) == []
-    assert left_running(tmp_path) == []
 
 
 async def test_a_turn_that_hangs_is_cancelled_by_a_person(
@@ -259,10 +184,7 @@ async def test_an_agent_whose_key_is_wrong_waits_for_a_person(
 ) -> None:
     """Its mail is neither lost nor tried again and again."""
     async with scene(tmp_path, monkeypatch, kind, key="a wrong key") as place:
-        await place.send("!say hello")
-        view = await place.until(lambda view: bool(view.parked))
-        assert [parked.reason for parked in view.parked] == [Reason.LOGIN]
-        assert (view.ready, view.done, view.dead) == (1, 0, 0)
+        await place.waits("!say hello", Reason.LOGIN)
     assert left_running(tmp_path) == []
 
 

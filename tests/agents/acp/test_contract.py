@@ -27,7 +27,6 @@ from hive.protocol.presets import Leaves, Model, ModelWay, Preset, Start, Withou
 from hive.testing.acp_world import (
     PLAYS,
     PRESET,
-    STEP_SECONDS,
     AcpWorld,
     called,
     chunk,
@@ -38,6 +37,7 @@ from hive.testing.acp_world import (
 )
 from hive.testing.backend_world import Behaviour, one_turn, the_result
 from hive.testing.contracts import BackendContract
+from hive.testing.fake_clis import STEP_SECONDS
 from hive.testing.simulate import simulate
 
 LIMIT_SECONDS = 600.0
