@@ -174,7 +174,7 @@ class Turn:
     def _instructions(self, backend: Backend, box: Box) -> str:
         if not backend.capabilities.instructions:
             return ""
-        told = self._parts.instructions(Told(self._agent, self._settings, *_folders(box)))
+        told = self._parts.instructions(Told(self._agent, self._settings, box.home, box.shared))
         self._say(*(lines.row(Noted("prompts", problem)) for problem in told.problems))
         return told.text
 
@@ -301,14 +301,8 @@ class Turn:
             self._rows = []
 
 
-def _folders(box: Box) -> tuple[str, str]:
-    """An agent's own directory and that of all, as processes in its box see them."""
-    seen_as = box.seen_as
-    return seen_as.get("HIVE_STATE", str(box.state_dir)), seen_as.get("HIVE_SHARED", str(box.shared_dir))
-
-
 def _facts(spec: SessionSpec) -> AgentFacts:
     settings = spec.settings
     if spec.instructions:
         return AgentFacts(spec.agent, settings.role, tools=())
-    return AgentFacts(spec.agent, settings.role, settings.purpose, *_folders(spec.box))
+    return AgentFacts(spec.agent, settings.role, settings.purpose, spec.box.home, spec.box.shared)

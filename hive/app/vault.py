@@ -68,9 +68,12 @@ class Vault:
 
     def unnoticed(self, agents: Iterable[AgentView]) -> Iterator[NoteCredential]:
         """Those that came while nobody could be told: an earlier daemon died just then."""
-        changed = {one.name: one for one in self.credentials() if one.variables}
-        for view in agents:
-            one = changed.get(view.settings.login)
-            waits = (parked.since for parked in view.parked if parked.reason is Reason.LOGIN)
-            if one is not None and any(since < one.changed_at for since in waits):
+        waits = [
+            (view.settings.login, parked.since)
+            for view in agents
+            for parked in view.parked
+            if parked.reason is Reason.LOGIN
+        ]
+        for one in self.credentials():
+            if one.variables and any(login == one.name and since < one.changed_at for login, since in waits):
                 yield NoteCredential(one.name, one.variables, by=SYSTEM)

@@ -33,6 +33,16 @@ class Box:
 
     isolated: bool = False
 
+    @property
+    def home(self) -> str:
+        """The agent's own directory, as processes inside see it."""
+        return self.seen_as.get("HIVE_STATE", str(self.state_dir))
+
+    @property
+    def shared(self) -> str:
+        """The directory of all agents, as processes inside see it."""
+        return self.seen_as.get("HIVE_SHARED", str(self.shared_dir))
+
 
 @frozen
 class BoxStatus:

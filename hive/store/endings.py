@@ -83,7 +83,7 @@ def end(tx: Transaction, turn: sqlite3.Row, ending: EndTurn) -> None:
     settled = _settle(tx, turn, ending, held, batch)
     _close(tx, turn, ending, settled, held)
     _tell(tx, turn["agent"], ending, settled)
-    _consequences(tx, turn["agent"], ending, _Balance(batch, settled, held))
+    _consequences(tx, turn, ending, _Balance(batch, settled, held))
     hear(tx, turn["agent"], turn["hops"])
     slots.offer(tx)
 
@@ -201,8 +201,9 @@ def _tell(tx: Transaction, agent: str, ending: EndTurn, settled: Settled) -> Non
         tell_undelivered(tx, [row], row["why"])
 
 
-def _consequences(tx: Transaction, name: str, ending: EndTurn, balance: _Balance) -> None:
+def _consequences(tx: Transaction, turn: sqlite3.Row, ending: EndTurn, balance: _Balance) -> None:
     """Counters first: the length of a backoff is read from them."""
+    name = turn["agent"]
     agent = tx.row(COUNTERS, name)
     assert agent is not None  # it has had a turn
     consequence = CONSEQUENCES[ending.outcome]
@@ -217,7 +218,7 @@ def _consequences(tx: Transaction, name: str, ending: EndTurn, balance: _Balance
         *(failures, dead, interruptions, limit, tx.now, name),
     )
     if consequence.park is not None:
-        park = Reason.BACKOFF if _is_out_of_date(tx, name, ending) else consequence.park
+        park = Reason.BACKOFF if _is_out_of_date(tx, turn, ending) else consequence.park
         set_reason(tx, name, park, until=_until(ending), detail=head(mended(ending.error)))
     if dead >= DEAD_LETTERS_IN_A_ROW:
         detail = f"the last one is {_names(balance.settled[Verdict.DEAD])}"
@@ -227,15 +228,14 @@ def _consequences(tx: Transaction, name: str, ending: EndTurn, balance: _Balance
         set_reason(tx, name, Reason.INTERRUPTED, detail=detail)
 
 
-def _is_out_of_date(tx: Transaction, name: str, ending: EndTurn) -> bool:
+def _is_out_of_date(tx: Transaction, turn: sqlite3.Row, ending: EndTurn) -> bool:
     """Whether it was refused with a login that has been replaced since: nobody would wake it for that."""
     if CONSEQUENCES[ending.outcome].park is not Reason.LOGIN:
         return False
-    began = tx.row("SELECT started_at FROM turn WHERE number = ?", ending.turn)
-    agent = agent_row(tx, name)
-    assert began is not None and agent is not None  # noqa: PT018 - it has had this turn
+    agent = agent_row(tx, turn["agent"])
+    assert agent is not None  # it has had this turn
     login = settings_of(agent["settings"]).login
-    return login_changed_at(tx, name, login) >= float(began["started_at"])
+    return login_changed_at(tx, turn["agent"], login) >= float(turn["started_at"])
 
 
 def _until(ending: EndTurn) -> float | None:

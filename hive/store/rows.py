@@ -58,7 +58,7 @@ def messages(where: str, *more: str) -> str:
 BY_NUMBER = messages("WHERE number = ?")
 BY_ID = messages("WHERE id = ?")
 
-TURN = "SELECT number, agent, boot, incarnation, stop_requested, hops FROM turn"
+TURN = "SELECT number, agent, boot, incarnation, started_at, stop_requested, hops FROM turn"
 """What changes of a turn depend on, without its texts."""
 
 Row: TypeAlias = sqlite3.Row | Mapping[str, Any]

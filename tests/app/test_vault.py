@@ -72,3 +72,8 @@ async def test_what_cannot_be_read_is_missing_and_can_be_set_anew(vault: Vault) 
     assert await vault.put("claude", KEY, "sk-other") == (KEY,)
     assert vault.missing(settings) == ""
     assert await vault.remove("claude") == ()
+
+
+def test_what_two_wait_for_is_noticed_once(vault: Vault) -> None:
+    """The notice wakes both."""
+    assert len(list(vault.unnoticed([parked(Reason.LOGIN, 999.0), parked(Reason.LOGIN, 998.0)]))) == 1

@@ -67,7 +67,7 @@ class AcpTurn(CliTurn):
         if preset.settings is not None:
             write_anew(spec.box.state_dir / preset.settings.name, preset.settings.text)
         memory = backend.memory_of(spec.box)
-        home = spec.box.seen_as.get("HIVE_STATE", str(spec.box.state_dir))
+        home = spec.box.home
         settings = spec.settings
         start = words.start(
             backend.program, preset, model=settings.model, allow_shell=settings.allow_shell, home=home

@@ -12,6 +12,7 @@ from typing import Final
 from attrs import define, field, frozen
 
 from hive.agents.cli.json_lines import JsonObject
+from hive.agents.cli.shapes import a_list, number, string
 from hive.agents.events import (
     ErrorClass,
     Noted,
@@ -53,9 +54,6 @@ STOPS: Mapping[str, tuple[ErrorClass | None, str]] = {
     "cancelled": (ErrorClass.CANCELLED, "asked to stop"),
 }
 """What an answer's `stopReason` means."""
-
-LARGEST: Final = 1e15
-"""No count, price or time is larger; what is, is a mistake."""
 
 WORD: Final = re.compile(r"[\w./:-]{1,64}")
 """A title that can be a tool's name."""
@@ -119,7 +117,7 @@ class Reading:
         """The events of a `session/update`."""
         match parameters:
             case {"sessionId": self.session, "update": dict(update)}:
-                kind = _string(update.get("sessionUpdate"))
+                kind = string(update.get("sessionUpdate"))
                 if kind in OF_A_TURN:
                     yield from self.accept()
                 yield from self._update(kind, update)
@@ -136,12 +134,12 @@ class Reading:
         yield from self.flush()
         yield from self._tool(call, begun=True)
         if not allowed:
-            yield Noted("permission", f"refused: {_string(call.get('title'))}"[:DETAIL_CHARACTERS])
+            yield Noted("permission", f"refused: {string(call.get('title'))}"[:DETAIL_CHARACTERS])
             yield from self._returned(call, ok=False, text="hive refused it")
 
     def answered(self, result: JsonObject) -> Iterator[TurnEvent]:
         """The prompt has its answer; the last event is the turn's `Result`."""
-        stop = _string(result.get("stopReason"))
+        stop = string(result.get("stopReason"))
         unknown = (ErrorClass.PROTOCOL, f"it stopped for a reason unknown to hive: {stop or 'none'}")
         error, detail = STOPS.get(stop, unknown)
         if error is not ErrorClass.PROTOCOL:
@@ -164,7 +162,7 @@ class Reading:
 
     def allowed(self, call: JsonObject, *, others: bool) -> bool:
         """Whether a call may be made: hive's own tools may, others where that is allowed."""
-        known = self._calls.get(_string(call.get("toolCallId")))
+        known = self._calls.get(string(call.get("toolCallId")))
         ours = hive_tool(self.preset.tools, call)
         if known is not None and known.tool:
             ours = known.tool if known.tool.startswith("hive/") and _harmless(call) else None
@@ -193,25 +191,25 @@ class Reading:
         self._text += _content(update.get("content"))
 
     def _tool(self, update: JsonObject, *, begun: bool) -> Iterator[TurnEvent]:
-        number = _string(update.get("toolCallId"))
-        call = self._calls.setdefault(number, _Call())
+        key = string(update.get("toolCallId"))
+        call = self._calls.setdefault(key, _Call())
         call.tool = call.tool or _tool_name(self.preset.tools, update)
         call.arguments = _arguments(update) or call.arguments
         if begun and not call.told:
             call.told = self.worked = True
-            yield ToolCalled(number, call.tool or "tool", call.arguments)
+            yield ToolCalled(key, call.tool or "tool", call.arguments)
 
     def _returned(self, update: JsonObject, *, ok: bool, text: str) -> Iterator[TurnEvent]:
-        number = _string(update.get("toolCallId"))
-        call = self._calls.get(number)
-        if call is not None and number not in self._ended:
-            self._ended.add(number)
-            yield ToolReturned(number, ok, text)
+        key = string(update.get("toolCallId"))
+        call = self._calls.get(key)
+        if call is not None and key not in self._ended:
+            self._ended.add(key)
+            yield ToolReturned(key, ok, text)
 
     def _use(self, update: JsonObject) -> None:
         match update.get("cost"):
             case {"amount": amount}:
-                total = _number(amount)
+                total = number(amount)
                 self.cost = total if self.cost is None else self.cost
                 self._spent = max(0.0, total - self.cost)
 
@@ -229,7 +227,7 @@ class Reading:
 
 def failure(rules: Sequence[ErrorRule], error: JsonObject) -> Failure:
     """What a JSON-RPC error means: by its words where the preset knows them, else by its code."""
-    code, message = error.get("code"), _string(error.get("message"))
+    code, message = error.get("code"), string(error.get("message"))
     details = "" if error.get("data") is None else json.dumps(error["data"])
     detail = (message or details or f"error {code}")[:DETAIL_CHARACTERS]
     for rule in (*rules, *COMMON_ERRORS):
@@ -250,7 +248,7 @@ def ended(failed: Failure, usage: Usage, wall: float) -> Result:
 
 def hive_tool(patterns: Sequence[str], call: JsonObject) -> str | None:
     """The name of one of hive's tools, where a call is of one.  A command's title may read like anything."""
-    title = _string(call.get("title"))
+    title = string(call.get("title"))
     for pattern in patterns if _harmless(call) else ():
         if found := re.fullmatch(pattern, title):
             return found["tool"]
@@ -268,8 +266,8 @@ def usage_of(result: JsonObject, cost: float = 0.0) -> Usage:
         case _:
             used, read, written = {}, (), ()  # type: ignore[assignment]
     return Usage(
-        input_tokens=int(sum(_number(used.get(name)) for name in read)),
-        output_tokens=int(sum(_number(used.get(name)) for name in written)),
+        input_tokens=int(sum(number(used.get(name)) for name in read)),
+        output_tokens=int(sum(number(used.get(name)) for name in written)),
         cost_usd=cost,
     )
 
@@ -279,7 +277,7 @@ def _harmless(call: JsonObject) -> bool:
 
 
 def _tool_name(patterns: Sequence[str], call: JsonObject) -> str:
-    title, kind = _string(call.get("title")), _string(call.get("kind"))
+    title, kind = string(call.get("title")), string(call.get("kind"))
     if ours := hive_tool(patterns, call):
         return f"hive/{ours}"
     return title if WORD.fullmatch(title) and not title.startswith("hive/") else kind
@@ -298,40 +296,25 @@ def _arguments(call: JsonObject) -> JsonObject:
         found = None
     if isinstance(found, dict):
         return found
-    title = _string(call.get("title"))
+    title = string(call.get("title"))
     return {"title": title} if title and not WORD.fullmatch(title) and not _harmless(call) else {}
 
 
 def _output(update: JsonObject) -> str:
     blocks = update.get("content")
-    texts = [_content(one.get("content")) for one in _list(blocks) if isinstance(one, dict)]
+    texts = [_content(one.get("content")) for one in a_list(blocks) if isinstance(one, dict)]
     raw = update.get("rawOutput")
     if not any(texts) and isinstance(raw, dict):
-        return _string(raw.get("output")) or _string(raw.get("error"))
+        return string(raw.get("output")) or string(raw.get("error"))
     return "\n".join(text for text in texts if text)
 
 
 def _content(block: object) -> str:
-    return _string(block.get("text")) if isinstance(block, dict) else ""
+    return string(block.get("text")) if isinstance(block, dict) else ""
 
 
 def _seconds(found: re.Match[str]) -> float | None:
     try:
-        return _number(float(found["seconds"])) or None
+        return number(float(found["seconds"])) or None
     except (IndexError, TypeError, ValueError):
         return None
-
-
-def _list(value: object) -> list[object]:
-    return value if isinstance(value, list) else []
-
-
-def _string(value: object) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _number(value: object) -> float:
-    """A number as it may be added up and stored; anything else counts as nothing."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return 0.0
-    return float(value) if 0 <= value <= LARGEST else 0.0

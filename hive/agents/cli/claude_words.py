@@ -81,8 +81,7 @@ def command(program: Sequence[str], settings: Settings, session: str, *, resumed
 
 def environment(box: Box, credentials: Mapping[str, str]) -> Mapping[str, str]:
     """What the CLI finds in its environment besides what every process of its box does."""
-    home = box.seen_as.get("HIVE_STATE", str(box.state_dir))
-    return {**credentials, **SWITCHES, "CLAUDE_CONFIG_DIR": f"{home}/{CONFIGURATION}"}
+    return {**credentials, **SWITCHES, "CLAUDE_CONFIG_DIR": f"{box.home}/{CONFIGURATION}"}
 
 
 def initialize(url: str, token: str, instructions: str = "") -> JsonObject:

@@ -87,7 +87,7 @@ def command(program: Sequence[str], settings: Settings) -> tuple[str, ...]:
 def environment(box: Box, credentials: Mapping[str, str]) -> Mapping[str, str]:
     """What the CLI finds in its environment besides what every process of its box does."""
     login = {name: value for name, value in credentials.items() if name != BASE_URL}
-    return {**login, "CODEX_HOME": f"{_home(box)}/{CONFIGURATION}"}
+    return {**login, "CODEX_HOME": f"{box.home}/{CONFIGURATION}"}
 
 
 def needs_login(credentials: Mapping[str, str]) -> bool:
@@ -120,7 +120,7 @@ def thread(
         "config": {
             "mcp_servers": {SERVER: server},
             "sandbox_workspace_write": {
-                "writable_roots": [_shared(box)],
+                "writable_roots": [box.shared],
                 "exclude_slash_tmp": True,
                 "exclude_tmpdir_env_var": True,
             },
@@ -175,11 +175,3 @@ def _provider(credentials: Mapping[str, str]) -> JsonObject:
 
 def _input(text: str) -> list[JsonObject]:
     return [{"type": "text", "text": text, "text_elements": []}]
-
-
-def _home(box: Box) -> str:
-    return box.seen_as.get("HIVE_STATE", str(box.state_dir))
-
-
-def _shared(box: Box) -> str:
-    return box.seen_as.get("HIVE_SHARED", str(box.shared_dir))

@@ -7,8 +7,9 @@ from typing import Final
 
 import pytest
 
-from hive.agents.cli.acp_lines import LARGEST, Failure, Reading, ended, failure, hive_tool, usage_of
+from hive.agents.cli.acp_lines import Failure, Reading, ended, failure, hive_tool, usage_of
 from hive.agents.cli.json_lines import JsonObject
+from hive.agents.cli.shapes import LARGEST
 from hive.agents.events import (
     ErrorClass,
     Noted,
