@@ -527,8 +527,8 @@ MUTANTS: Final = (
     Mutant(
         "seen before its answer was",
         "hive/actors/turn.py",
-        "if not self._receiving:\n                    self._see(token.confirm())",
-        "self._see(token.confirm())",
+        "if ok and not self._receiving:\n                    self._see(token.confirm())",
+        "if ok:\n                    self._see(token.confirm())",
         SWARM,
         "Mail counts as shown because some other call came back.",
     ),

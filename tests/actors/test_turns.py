@@ -413,8 +413,18 @@ def test_a_backend_that_misbehaves_costs_a_turn_and_no_mail(name: str) -> None:
     run_swarm(story, 0)
 
 
-def test_a_recv_that_came_back_while_another_is_out_is_no_evidence() -> None:
-    """Whose messages came back nobody can tell, so what was fetched goes to the next turn."""
+@pytest.mark.parametrize(
+    "calls",
+    [
+        (ToolCalled("1", RECV), ToolCalled("2", RECV), ToolReturned("1", ok=True)),
+        (ToolCalled("1", RECV), ToolReturned("1", ok=False)),
+    ],
+    ids=["another is out", "failed"],
+)
+def test_a_recv_that_failed_or_came_back_while_another_is_out_is_no_evidence(
+    calls: tuple[TurnEvent, ...],
+) -> None:
+    """Whether and which messages came back nobody can tell, so what was fetched goes to the next turn."""
 
     async def story(swarm: Swarm) -> None:
         def fetch() -> None:
@@ -424,7 +434,6 @@ def test_a_recv_that_came_back_while_another_is_out_is_no_evidence() -> None:
             swarm.store.submit(ClaimIntoTurn(rogue.token.turn, 1))
             rogue.token.unconfirmed.add(first.number + 1)
 
-        calls = ToolCalled("1", RECV), ToolCalled("2", RECV), ToolReturned("1", ok=True)
         rogue = swarm.backends["rogue"] = Rogue(events=(*calls, *WELL), deed=fetch)
         await swarm.add("iris", Settings(backend="rogue"))
         first = await swarm.send("iris", "first")
